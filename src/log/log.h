@@ -1,0 +1,220 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/limits.h"
+#include "core/packet.h"
+#include "core/status.h"
+
+namespace everyonce {
+
+// The law of the log.
+//
+// 1. One door. Everything that changes what the log holds goes through Commit, as a group of commands decided in order.
+//    For a message: deduplicate, number, store is one atomic act. The group is durable, whole, before its outcomes are
+//    given, or every outcome that would have changed something is kUnavailable (unknown: the same again tells).
+// 2. Dense. seq is 1, 2, 3 … per conversation within an epoch; n is 1, 2, 3 … per (user, device, conversation).
+// 3. Replies agree. A duplicate gets the first acceptance's seq, epoch, mid and at, for ever for what has an n.
+// 4. Reads see every committed group and nothing provisional.
+// 5. Time is passed in (`now_ms`, Unix milliseconds); mid and `at` derive from it, and never go backwards.
+//
+// Every call answers by its callback: inline on the embedded store, later on Redis. A callback is called exactly once,
+// on the calling thread's loop. Calls are answered in the order they were made.
+
+// The strongest loss that an acked message survives. Named in every ack (protocol.md `safe`).
+enum class Safe : uint8_t { kMemory, kDisk, kReplicated };
+
+enum class CommandKind : uint8_t { kSend, kSkip, kMembers, kGot, kRead, kDevice };
+enum class MembersAction : uint8_t { kCreate, kAdd, kRemove, kLeave };
+
+// One act in a group. Only the members of its kind are set. Identifiers have passed their grammar.
+struct Command {
+  CommandKind kind = CommandKind::kSend;
+  std::string conv;
+  std::string user;
+  std::string device;  // `server` for what the application itself publishes
+  uint64_t pe = 0;     // the connection's incarnation; 0: not a device (publish)
+
+  // kSend. n = 0: deduplicated by (conv, user, id) within the window instead.
+  uint64_t n = 0;
+  std::string id;
+  std::string type;
+  std::string body;
+  // The verdict of what was checked before the commit (size, type, token, authorize): kOk, or the final nack to give
+  // where the order of decisions reaches it: after duplicate, unknown_producer, gap and membership.
+  Code refused = Code::kOk;
+  std::string refused_message;
+
+  // kSkip: n from..to are given up. kGot: from..to acked (cumulative: from = 0); `epoch` 0 = the current one.
+  // kRead: `to` is the mark.
+  uint64_t from = 0;
+  uint64_t to = 0;
+  uint64_t epoch = 0;
+
+  // kMembers. `user` is who asks. `authorised`: the authorize hook's word; unset: creator only (leave: anyone).
+  MembersAction action = MembersAction::kCreate;
+  std::vector<std::string> members;
+  bool history_all = false;
+  std::optional<bool> authorised;
+};
+
+using MemberList = std::vector<std::string>;  // sorted, without repeats
+
+struct Message {
+  std::string conv;
+  uint64_t epoch = 0;
+  uint64_t seq = 0;
+  uint64_t mid = 0;
+  std::string from;
+  std::string device;
+  uint64_t n = 0;  // 0: none
+  std::string id;
+  std::string type;
+  std::string body;  // raw JSON
+  int64_t at_ms = 0;
+};
+
+struct Outcome {
+  Code code = Code::kOk;
+  std::string message;          // a sentence, where code is not kOk
+  std::optional<uint64_t> expected;  // kGap
+  int64_t retry_ms = -1;        // -1: final
+
+  // kSend accepted, and the system message of kMembers (seq 0: nothing was stored, the call was a repeat).
+  bool duplicate = false;
+  uint64_t seq = 0;
+  uint64_t epoch = 0;
+  uint64_t mid = 0;
+  int64_t at_ms = 0;
+  // Newly stored: who sees it (members as of this seq, a removed member's last one included), shared and immutable.
+  std::shared_ptr<const MemberList> audience;
+  // kMembers: the stored system message, and who came and went by it.
+  std::string body;
+  std::vector<std::string> added;
+  std::vector<std::string> removed;
+
+  // kGot: all up to `got` is now acked by this device. kRead: the user's mark, and whether it rose.
+  uint64_t got = 0;
+  uint64_t read = 0;
+  bool rose = false;
+
+  // kDevice: the known incarnation (code kStaleDevice where pe is lower); first = never seen before.
+  uint64_t pe = 0;
+  bool first = false;
+};
+
+// One user's and device's view of one conversation (protocol.md welcome.convs).
+struct ConversationView {
+  std::string conv;
+  uint64_t epoch = 0;
+  uint64_t head = 0;    // newest seq that is visible to the user
+  uint64_t got = 0;     // all up to it is acked by the device, is its own, or is not visible
+  uint64_t read = 0;
+  uint64_t unread = 0;  // visible messages of others past read, without system.*
+  bool member = true;   // false: left; what was visible stays readable
+};
+
+enum class Resume : uint8_t { kOk, kTruncated, kReset };
+struct ResumeView {
+  ConversationView view;  // epoch and head 0 where it does not exist or is not the user's
+  Resume resume = Resume::kOk;
+  uint64_t keep = 0;
+};
+
+struct Span {
+  std::string conv;
+  uint64_t epoch = 0;
+  uint64_t from = 0;
+  uint64_t to = 0;
+};
+
+struct Hole {
+  Span span;
+  std::string reason;  // `expired`, `not_visible` …
+};
+
+// A page's item: a message, or a hole (hole.span.to > 0).
+struct PageItem {
+  Message message;
+  Hole hole;
+  bool is_hole() const { return hole.span.to != 0; }
+};
+
+struct PullQuery {
+  std::string user;
+  std::string device;
+  std::string conv;        // empty: one conversation after the other, in byte order
+  std::string after_conv;  // with empty conv: begin behind it, and come round once
+  uint32_t limit = 0;      // items, ≥ 1
+  size_t max_bytes = kMaxPageBytes;
+  size_t max_spans = 16;   // conversations in one page, so that `next` stays below its bound
+};
+
+struct Page {
+  std::vector<PageItem> items;
+  std::vector<Span> covers;  // see protocol.md; one per conversation touched
+  // Conversations whose newest message the page brought or that have nothing left, with the head that was covered.
+  std::vector<ConversationView> finished;
+};
+
+struct StatusFound {
+  std::string id;
+  uint64_t n = 0;
+  uint64_t seq = 0;
+  uint64_t epoch = 0;
+  uint64_t mid = 0;
+  int64_t at_ms = 0;
+};
+struct StatusAnswer {
+  Code code = Code::kOk;  // kUnknownConv for a stranger
+  std::vector<StatusFound> found;
+  std::vector<std::string> unknown;
+};
+
+class Log {
+ public:
+  virtual ~Log() = default;
+
+  // Decides and stores a group, in order. `outcomes` has one entry per command, in order.
+  using CommitDone = std::function<void(std::vector<Outcome> outcomes)>;
+  virtual void Commit(std::vector<Command> group, int64_t now_ms, CommitDone done) = 0;
+
+  // A user's conversations as this device has them, in byte order of conv behind `after_conv`, at most `limit`.
+  // `more`: there are further ones. `device` may be empty: got is 0.
+  using ViewsDone = std::function<void(Status status, std::vector<ConversationView> views, bool more)>;
+  virtual void Views(std::string_view user, std::string_view device, std::string_view after_conv, size_t limit,
+                     ViewsDone done) = 0;
+
+  // One conversation. kUnknownConv where it does not exist or was never the user's (a direct one of the user's always
+  // does: epoch 0, head 0 before its first message).
+  using ViewDone = std::function<void(Status status, ConversationView view)>;
+  virtual void View(std::string_view user, std::string_view device, std::string_view conv, ViewDone done) = 0;
+
+  // What became of the positions that a client brings. Same order. Changes nothing (the engine acks what survived).
+  using ResumeDone = std::function<void(Status status, std::vector<ResumeView> views)>;
+  virtual void ResumeAt(std::string_view user, std::string_view device, const std::vector<Position>& positions,
+                        ResumeDone done) = 0;
+
+  // A page of what the device has not acked, oldest first. A pure function of what is acked and the query.
+  using PageDone = std::function<void(Status status, Page page)>;
+  virtual void Pull(const PullQuery& query, PageDone done) = 0;
+
+  // What is known of messages that `device` of `user` sent under these ids.
+  using StatusDone = std::function<void(StatusAnswer answer)>;
+  virtual void StatusOf(std::string_view conv, std::string_view user, std::string_view device,
+                        const std::vector<std::string>& ids, StatusDone done) = 0;
+
+  // Current members, for signals and receipts: null where the conversation is unknown.
+  using MembersDone = std::function<void(Status status, std::shared_ptr<const MemberList> members)>;
+  virtual void MembersOf(std::string_view conv, MembersDone done) = 0;
+
+  virtual Safe safe() const = 0;
+};
+
+}  // namespace everyonce
