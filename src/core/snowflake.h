@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+
+namespace everyonce {
+
+// Message ids (`mid`), 64 bits: 0 | 41 bits of milliseconds since 2024 | 10 bits of worker | 12 bits of sequence (the
+// articles' Leaf in snowflake mode, semantics b). Strictly increasing for one generator whatever the clock does, and
+// unique over all as long as no two live generators share a worker. No clock and no I/O of its own; a plain value.
+//
+// After a restart no id may repeat although the clock may have stepped back meanwhile: the owner durably keeps a mark
+// that is at or above last_ms() before an id of it leaves, and passes it as `used_until_ms` to the next generator.
+class Snowflake {
+ public:
+  static constexpr int64_t kEpochMs = 1704067200000;  // 2024-01-01T00:00:00Z. Never change: stored ids depend on it
+  static constexpr int64_t kMaxMs = kEpochMs + (int64_t{1} << 41) - 1;  // in the year 2093
+  static constexpr uint32_t kMaxWorker = (1u << 10) - 1;
+  static constexpr uint32_t kMaxSequence = (1u << 12) - 1;
+
+  struct Parts {
+    int64_t ms = 0;  // Unix milliseconds
+    uint32_t worker = 0;
+    uint32_t sequence = 0;
+  };
+
+  // The first id has a millisecond above `used_until_ms` (0: no bound). REQUIRES: worker ≤ kMaxWorker; else its low
+  // 10 bits count.
+  explicit Snowflake(uint32_t worker, int64_t used_until_ms = 0);
+
+  // The next id. Its millisecond is `now_ms`, or the last one where the clock stands or has gone back (never waits), or
+  // the one after where 4096 ids have had it. 0: no id is left below 2093 (only a broken clock gets here).
+  uint64_t Next(int64_t now_ms);
+
+  // The Unix millisecond of the newest id (before the first: used_until_ms, or the one before kEpochMs).
+  int64_t last_ms() const { return last_ms_; }
+  uint32_t worker() const { return worker_; }
+
+  static Parts Decode(uint64_t id);
+  // The first id that could have been made at `ms`, for searches by time; clamped to what 41 bits hold.
+  static uint64_t FirstAt(int64_t ms);
+
+ private:
+  uint32_t worker_;
+  int64_t last_ms_;
+  uint32_t sequence_ = kMaxSequence;  // used up: the first id opens a new millisecond
+};
+
+}  // namespace everyonce
