@@ -1,0 +1,77 @@
+# Three targets, and three configurations: Release, and Release under AddressSanitizer (Address) or
+# UndefinedBehaviorSanitizer (Undefined), each in its own folder below build/. Sources are found by scripts/sources.mjs, so a
+# new file needs no change here. `npm run build` is the usual way in; a plain `node-gyp rebuild` builds the addon alone.
+{
+  'variables': {
+    # everyonce_tests needs GoogleTest, which `npm start` must not: it exists only where it is asked for.
+    'build_tests%': '<!(node -p "process.env.EVERYONCE_TESTS === \'1\' ? 1 : 0")',
+    # The runtime's tests need a libuv to link; in the addon it is Node's own.
+    'runtime_tests%': '<!(node scripts/sources.mjs --any test/native/runtime)',
+  },
+  'target_defaults': {
+    'include_dirs': ['src'],
+    'cflags!': ['-Wno-unused-parameter'],
+    'cflags': ['-Wall', '-Wextra', '-Wshadow', '-fvisibility=hidden'],
+    'cflags_cc!': ['-std=gnu++17', '-std=gnu++20'],
+    'cflags_cc': ['-std=c++20', '-fno-exceptions', '-fno-rtti'],
+    'configurations': {
+      'Release': {
+        'cflags!': ['-O3'],
+        'cflags': ['-O2', '-g1'],
+      },
+      'Address': {
+        'inherit_from': ['Release'],
+        'cflags': ['-fsanitize=address', '-fsanitize-address-use-after-scope'],
+        'ldflags': ['-fsanitize=address'],
+      },
+      'Undefined': {
+        'inherit_from': ['Release'],
+        'cflags': ['-fsanitize=undefined', '-fno-sanitize-recover=all'],
+        'ldflags': ['-fsanitize=undefined'],
+      },
+    },
+  },
+  'targets': [
+    {
+      # The rules and the engine: no Node, no libuv.
+      'target_name': 'everyonce_core',
+      'type': 'static_library',
+      'sources': ['<!@(node scripts/sources.mjs src/core src/log src/engine)'],
+      'cflags': ['-fPIC'],
+      # Everything a core header may include is a system header; nothing of Node's may leak in.
+      'include_dirs!': ['<(node_root_dir)/include/node'],
+      'direct_dependent_settings': {
+        'libraries': ['-lrocksdb', '-lsimdjson', '-lxxhash'],
+      },
+    },
+    {
+      'target_name': 'everyonce',
+      'dependencies': ['everyonce_core'],
+      'sources': ['<!@(node scripts/sources.mjs src/runtime src/addon)'],
+      'defines': ['NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+      # As a system folder, so that our warning flags judge our own code only.
+      'cflags_cc': ['-isystem', '<!(node -p "path.dirname(require.resolve(\'node-addon-api\'))")'],
+    },
+  ],
+  'conditions': [
+    ['build_tests==1', {
+      'targets': [
+        {
+          'target_name': 'everyonce_tests',
+          'type': 'executable',
+          'dependencies': ['everyonce_core'],
+          'sources': ['<!@(node scripts/sources.mjs test/native)'],
+          'include_dirs': ['test/native'],
+          'include_dirs!': ['<(node_root_dir)/include/node'],
+          'libraries': ['-lgmock_main', '-lgmock', '-lgtest', '-lpthread'],
+          'conditions': [
+            ['runtime_tests==1', {
+              'sources': ['<!@(node scripts/sources.mjs src/runtime)'],
+              'libraries': ['-luv'],
+            }],
+          ],
+        },
+      ],
+    }],
+  ],
+}

@@ -1,0 +1,23 @@
+// Builds the addon (build/Release/everyonce.node); with --tests the native test program, with --all both.
+// EVERYONCE_SANITIZE=address or =undefined builds into build/Address or build/Undefined instead.
+import { build, configurationFromEnvironment, hasSources, isBuilt, outputOf } from './lib/native.mjs';
+
+/** @type {('everyonce' | 'everyonce_tests')[]} */
+let targets = ['everyonce'];
+if (process.argv.includes('--tests')) targets = ['everyonce_tests'];
+if (process.argv.includes('--all')) targets = ['everyonce', 'everyonce_tests'];
+try {
+  const configuration = configurationFromEnvironment();
+  for (const target of targets) {
+    if (!hasSources(target)) {
+      console.log(`${target}: no sources`);
+    } else if (isBuilt(target, configuration)) {
+      console.log(`${outputOf(target, configuration)} is up to date`);
+    } else {
+      await build(target, configuration, { onLine: (line) => console.log(line) });
+    }
+  }
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

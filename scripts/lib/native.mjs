@@ -1,0 +1,122 @@
+// The native build: gyp makes the Makefile, make does the rest. Nothing happens when nothing has changed.
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { cppSources, hashFiles, nativeFiles, readText, root, writeText } from './files.mjs';
+import { run } from './run.mjs';
+
+/** @typedef {'Release' | 'Address' | 'Undefined'} Configuration */
+
+/** What EVERYONCE_SANITIZE may say. @type {Record<string, Configuration>} */
+const sanitizers = { '': 'Release', address: 'Address', undefined: 'Undefined' };
+
+/** @returns {Configuration} the configuration that the environment asks for */
+export function configurationFromEnvironment() {
+  const wanted = process.env.EVERYONCE_SANITIZE ?? '';
+  const configuration = sanitizers[wanted];
+  if (!configuration) throw new Error(`EVERYONCE_SANITIZE is "${wanted}"; it can be "address" or "undefined"`);
+  return configuration;
+}
+
+/**
+ * @param {'everyonce' | 'everyonce_tests'} target
+ * @param {Configuration} configuration
+ * @returns {string} the file that the target makes
+ */
+export function outputOf(target, configuration) {
+  return join(root, 'build', configuration, target === 'everyonce' ? 'everyonce.node' : target);
+}
+
+/** @returns {boolean} whether there is something to make the target of; a young tree may lack it */
+export function hasSources(/** @type {'everyonce' | 'everyonce_tests'} */ target) {
+  return cppSources([target === 'everyonce' ? 'src/addon' : 'test/native']).length > 0;
+}
+
+/**
+ * What a build depends on: the sources, this Node, the flags, and the system libraries' versions.
+ * The addon does not depend on the tests.
+ * @param {'everyonce' | 'everyonce_tests'} target @param {string} [libraries]
+ */
+function fingerprint(target, libraries = '') {
+  const files = nativeFiles().filter((path) => target === 'everyonce_tests' || !path.startsWith('test/'));
+  const { CXX, CXXFLAGS, LDFLAGS } = process.env;
+  return hashFiles(files, [process.version, process.arch, CXX, CXXFLAGS, LDFLAGS, libraries]);
+}
+
+/** @param {string} target @param {string} configuration */
+function stampPath(target, configuration) {
+  return `build/${configuration}/${target}.stamp`;
+}
+
+/**
+ * @param {'everyonce' | 'everyonce_tests'} target
+ * @param {Configuration} configuration
+ * @param {string} [libraries] versions of the system libraries, as setup knows them
+ * @returns {boolean}
+ */
+export function isBuilt(target, configuration, libraries) {
+  return (
+    existsSync(outputOf(target, configuration)) &&
+    readText(stampPath(target, configuration)) === fingerprint(target, libraries)
+  );
+}
+
+/**
+ * Builds a target; make itself finds out which files are stale.
+ * @param {'everyonce' | 'everyonce_tests'} target
+ * @param {Configuration} configuration
+ * @param {{ onLine?: (line: string) => void, libraries?: string }} [options]
+ */
+export async function build(target, configuration, options = {}) {
+  // Taken first: a file that changes while the compiler runs makes the next build do it again.
+  const before = fingerprint(target, options.libraries);
+  await configure(target === 'everyonce_tests', options);
+  const jobs = process.env.JOBS || String(availableParallelism());
+  rmSync(join(root, stampPath(target, configuration)), { force: true });
+  await run('make', ['-C', 'build', `BUILDTYPE=${configuration}`, '-j', jobs, target], options);
+  writeText(stampPath(target, configuration), before);
+}
+
+/**
+ * Writes build/Makefile and build/Release/compile_commands.json, where the list of files or binding.gyp has changed.
+ * Once the tests were asked for they stay in: taking them out again would only make gyp run more often.
+ * @param {boolean} withTests
+ * @param {{ onLine?: (line: string) => void }} options
+ */
+async function configure(withTests, options) {
+  const stamp = 'build/configure.stamp';
+  const state = (/** @type {boolean} */ tests) =>
+    hashFiles(['binding.gyp'], [nativeFiles().filter((path) => path.endsWith('.cc')), process.version, tests]);
+  const known = existsSync(join(root, 'build/Makefile')) ? readText(stamp) : undefined;
+  if (known === state(true) || (!withTests && known === state(false))) return;
+  const args = [nodeGyp(), 'configure', ...nodeDirectory(), '--', '-f', 'make', '-f', 'compile_commands_json'];
+  await run(process.execPath, args, { ...options, env: { EVERYONCE_TESTS: withTests ? '1' : '0' } });
+  writeText(stamp, state(withTests));
+}
+
+/** @returns {string} node-gyp's own script: the project's, or the one that npm brings for install scripts */
+function nodeGyp() {
+  try {
+    return createRequire(join(root, 'package.json')).resolve('node-gyp/bin/node-gyp.js');
+  } catch {
+    if (process.env.npm_config_node_gyp) return process.env.npm_config_node_gyp;
+    throw new Error('node-gyp is not installed; run: npm run setup');
+  }
+}
+
+/**
+ * Node's packages bring the headers along; then nothing needs to be fetched. Headers of another version are not used.
+ * @returns {string[]} node-gyp's option for it, or nothing: then node-gyp decides
+ */
+function nodeDirectory() {
+  const prefix = resolve(process.execPath, '..', '..');
+  try {
+    const header = readFileSync(join(prefix, 'include/node/node_version.h'), 'utf8');
+    const part = (/** @type {string} */ name) => header.match(new RegExp(`#define NODE_${name}_VERSION (\\d+)`))?.[1];
+    if (`v${part('MAJOR')}.${part('MINOR')}.${part('PATCH')}` === process.version) return [`--nodedir=${prefix}`];
+  } catch {
+    // No headers beside this node.
+  }
+  return [];
+}
