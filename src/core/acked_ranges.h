@@ -10,8 +10,8 @@
 
 namespace everyonce {
 
-// Which seqs of one conversation a device has acked: closed ranges, sorted, disjoint and never touching (semantics f-1).
-// One number could only describe a prefix, and newest-first paging produces what is none. At most kMaxAckedRanges
+// Which seqs of one conversation a device has acked: closed ranges, sorted, disjoint and never touching (semantics
+// f-1). One number could only describe a prefix, and newest-first paging produces what is none. At most kMaxAckedRanges
 // ranges: an ack that would need more is refused, never forgotten in silence. Value type; holds no more than 1 KiB.
 class AckedRanges {
  public:

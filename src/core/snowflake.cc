@@ -10,7 +10,7 @@ constexpr int kMsShift = kSequenceBits + kWorkerBits;
 }  // namespace
 
 Snowflake::Snowflake(uint32_t worker, int64_t used_until_ms)
-    : worker_(worker & kMaxWorker), last_ms_(std::max(used_until_ms, kEpochMs - 1)) {}
+    : worker_(worker & kMaxWorker), last_ms_(std::max(used_until_ms, kEpochMs)) {}
 
 uint64_t Snowflake::Next(int64_t now_ms) {
   if (now_ms > last_ms_) {

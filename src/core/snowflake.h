@@ -31,7 +31,7 @@ class Snowflake {
   // the one after where 4096 ids have had it. 0: no id is left below 2093 (only a broken clock gets here).
   uint64_t Next(int64_t now_ms);
 
-  // The Unix millisecond of the newest id (before the first: used_until_ms, or the one before kEpochMs).
+  // The Unix millisecond of the newest id (before the first: used_until_ms, at least kEpochMs).
   int64_t last_ms() const { return last_ms_; }
   uint32_t worker() const { return worker_; }
 

@@ -23,12 +23,12 @@ struct RocksOptions {
 };
 
 struct RocksStats {
-  uint64_t disk_bytes = 0;      // tables, without the write-ahead log
+  uint64_t disk_bytes = 0;  // tables, without the write-ahead log
   uint64_t wal_bytes = 0;
   uint64_t keys_estimate = 0;
   uint64_t memtable_bytes = 0;
   uint64_t block_cache_bytes = 0;
-  uint64_t wal_syncs = 0;       // as RocksDB counted them in this process
+  uint64_t wal_syncs = 0;  // as RocksDB counted them in this process
 };
 
 // The embedded store: one RocksDB in one directory, one column family per Space.
@@ -37,9 +37,10 @@ class RocksKv final : public Kv {
   // The directory layout and record format that this build writes. A store of a newer one is refused, unchanged.
   static constexpr uint32_t kFormatVersion = 1;
 
-  // Opens the store in options.dir, creating it (and the directory) where there is none. Errors, each saying what to do:
-  // kStoreLocked (open elsewhere, also in this process), kStoreUnwritable (directory), kStoreVersion (written by a newer
-  // version, or not a store of everyonce), kStoreCorrupt (the data), kUnavailable (anything else, such as a full disk).
+  // Opens the store in options.dir, creating it (and the directory) where there is none. Errors, each saying what to
+  // do: kStoreLocked (open elsewhere, also in this process), kStoreUnwritable (directory), kStoreVersion (written by a
+  // newer version, or not a store of everyonce), kStoreCorrupt (the data), kUnavailable (anything else, such as a full
+  // disk).
   static Status Open(const RocksOptions& options, std::unique_ptr<RocksKv>* store);
   // The same for those who need only the contract.
   static Status Open(const RocksOptions& options, std::unique_ptr<Kv>* store);
