@@ -55,6 +55,10 @@ struct Command {
   uint64_t to = 0;
   uint64_t epoch = 0;
 
+  // kDevice: what the client keeps (hello's `at`). Each that survives acks all up to it; for a device never seen before
+  // it is the starting point in place of the user's read mark (ok: its seq; truncated: keep; reset: 0).
+  std::vector<Position> positions;
+
   // kMembers. `user` is who asks. `authorised`: the authorize hook's word; unset: creator only (leave: anyone).
   MembersAction action = MembersAction::kCreate;
   std::vector<std::string> members;
@@ -115,8 +119,9 @@ class Log {
   virtual ~Log() = default;
 
   // Decides and stores a group, in order. `outcomes` has one entry per command, in order.
+  // REQUIRES: `group` lives and is unchanged until `done` is called (the caller answers from it without a copy).
   using CommitDone = std::function<void(std::vector<Outcome> outcomes)>;
-  virtual void Commit(std::vector<Command> group, int64_t now_ms, CommitDone done) = 0;
+  virtual void Commit(const std::vector<Command>& group, int64_t now_ms, CommitDone done) = 0;
 
   // A user's conversations as this device has them, in byte order of conv behind `after_conv`, at most `limit`.
   // `more`: there are further ones. `device` may be empty: got is 0.
