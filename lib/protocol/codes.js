@@ -1,0 +1,70 @@
+/**
+ * THE table of error and nack codes: what may be tried again, and one sentence that helps. Lower-case codes go over
+ * the wire (docs/protocol.md); upper-case ones are raised in the process that reports them.
+ */
+
+/** @typedef {{ retryable: boolean, sentence: string }} Code */
+
+/** @param {string} sentence @returns {Code} */
+const final = (sentence) => Object.freeze({ retryable: false, sentence });
+/** @param {string} sentence @returns {Code} */
+const again = (sentence) => Object.freeze({ retryable: true, sentence });
+
+/** Codes of `nack` and `error` packets. @type {Readonly<Record<string, Code>>} */
+export const WIRE_CODES = Object.freeze({
+  gap: again('An earlier message of this device is missing; the client goes back and sends from there.'),
+  conflict: final('This number or id was used for another message; the outbox was copied or restored.'),
+  unknown_producer: again('The server does not know this device any more; the client asks what arrived and goes on.'),
+  too_old: final('This message is too old for the server to tell whether it arrived; it is never sent twice.'),
+  unknown_conv: final('The conversation does not exist, or you are not in it.'),
+  forbidden: final('You are a member, but not allowed to do this.'),
+  too_large: final('The message is larger than this server takes; see limits.body and limits.frame.'),
+  bad_request: final('The packet is malformed; the message names the key.'),
+  token_invalid: final('The id is not a token of this user, or it was used or has expired.'),
+  rate_limited: again('Too many packets; wait as long as `retry` says.'),
+  package_incomplete: again('Parts of the package did not arrive in time; all of it is to be sent again.'),
+  unavailable: again('The store is down, slow or overloaded; sending the same again tells whether it was stored.'),
+  unsupported: final('This server does not know this packet.'),
+  exists: final('The name is taken by another conversation.'),
+  stale_device: final('This device id is in use by a newer copy of its outbox; a new device id is needed.'),
+  unauthenticated: final('The token is missing, wrong or expired.'),
+});
+
+/** Codes raised by the client library. @type {Readonly<Record<string, Code>>} */
+export const CLIENT_CODES = Object.freeze({
+  UNCONFIRMED: again('No answer came: the message may have arrived. It stays in the outbox and can not be doubled.'),
+  ALREADY_ACCEPTED: final('The server has this message already, so it can not be discarded.'),
+  DISCARDED: final('The message was discarded before the server took it.'),
+  NOT_FOUND: final('There is no such message in the outbox.'),
+  OUTBOX_FULL: again('The outbox holds as many messages as it may; wait until some are sent, or raise maxQueued.'),
+  OUTBOX_LOCKED: final('Another process, tab or client has this outbox open.'),
+  OUTBOX_FAILED: again('The outbox could not be written; the message was not taken.'),
+  OUTBOX_VERSION: final('The outbox was written by a newer version of everyonce.'),
+  OUTBOX_USER: final('The outbox belongs to another user; give each user an outbox of their own.'),
+  OUTBOX_NOT_KEPT: final('This page can not keep an outbox; messages live as long as the page.'),
+  OUTBOX_DAMAGED: final('Part of the outbox could not be read; a new device id was taken so that nothing is doubled.'),
+  DEVICE_CHANGED: final('The outbox was copied or restored, so a new device id was taken.'),
+  NO_WEBSOCKET: final('There is no WebSocket here; pass one as the option WebSocket, or import from "everyonce".'),
+  UNAUTHENTICATED: final('The server refused the token; give a new one with getToken.'),
+  REPLACED: final('Another connection of this device took over; call connect() to take it back.'),
+  CONNECTION_REFUSED: again('The server closed the connection for a reason that the client should know.'),
+  CLOSED: final('The client is closed; what was unanswered stays in its outbox.'),
+  OFFLINE: again('The connection was lost before the answer came.'),
+  TIMEOUT: again('No answer came in time.'),
+  HANDLER_FAILED: final('A message handler failed as often as it may; the message counts as handled.'),
+  PROTOCOL: final('The server sent something that the protocol does not allow.'),
+  INVALID_ARGUMENT: final('An argument or option is missing or of the wrong kind; `option` or `field` names it.'),
+  UNSUPPORTED: final('This version does not do this yet.'),
+});
+
+/** @type {Readonly<Record<string, Code>>} */
+export const CODES = Object.freeze({ ...WIRE_CODES, ...CLIENT_CODES });
+
+/**
+ * What a code says, also for one that is not in the table (a newer server's).
+ * @param {string} code
+ * @returns {Code}
+ */
+export function describeCode(code) {
+  return Object.hasOwn(CODES, code) ? CODES[code] : final(`The server answered ${code}.`);
+}
