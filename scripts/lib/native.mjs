@@ -3,6 +3,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import { libraryVersions } from './debian.mjs';
 import { cppSources, hashFiles, nativeFiles, readText, root, writeText } from './files.mjs';
 import { run } from './run.mjs';
 
@@ -36,12 +37,12 @@ export function hasSources(/** @type {'everyonce' | 'everyonce_tests'} */ target
 /**
  * What a build depends on: the sources, this Node, the flags, and the system libraries' versions.
  * The addon does not depend on the tests.
- * @param {'everyonce' | 'everyonce_tests'} target @param {string} [libraries]
+ * @param {'everyonce' | 'everyonce_tests'} target
  */
-function fingerprint(target, libraries = '') {
+function fingerprint(target) {
   const files = nativeFiles().filter((path) => target === 'everyonce_tests' || !path.startsWith('test/'));
   const { CXX, CXXFLAGS, LDFLAGS } = process.env;
-  return hashFiles(files, [process.version, process.arch, CXX, CXXFLAGS, LDFLAGS, libraries]);
+  return hashFiles(files, [process.version, process.arch, CXX, CXXFLAGS, LDFLAGS, libraryVersions()]);
 }
 
 /** @param {string} target @param {string} configuration */
@@ -52,13 +53,12 @@ function stampPath(target, configuration) {
 /**
  * @param {'everyonce' | 'everyonce_tests'} target
  * @param {Configuration} configuration
- * @param {string} [libraries] versions of the system libraries, as setup knows them
  * @returns {boolean}
  */
-export function isBuilt(target, configuration, libraries) {
+export function isBuilt(target, configuration) {
   return (
     existsSync(outputOf(target, configuration)) &&
-    readText(stampPath(target, configuration)) === fingerprint(target, libraries)
+    readText(stampPath(target, configuration)) === fingerprint(target)
   );
 }
 
@@ -66,11 +66,11 @@ export function isBuilt(target, configuration, libraries) {
  * Builds a target; make itself finds out which files are stale.
  * @param {'everyonce' | 'everyonce_tests'} target
  * @param {Configuration} configuration
- * @param {{ onLine?: (line: string) => void, libraries?: string }} [options]
+ * @param {{ onLine?: (line: string) => void }} [options]
  */
 export async function build(target, configuration, options = {}) {
   // Taken first: a file that changes while the compiler runs makes the next build do it again.
-  const before = fingerprint(target, options.libraries);
+  const before = fingerprint(target);
   await configure(target === 'everyonce_tests', options);
   const jobs = process.env.JOBS || String(availableParallelism());
   rmSync(join(root, stampPath(target, configuration)), { force: true });
