@@ -3,7 +3,10 @@ import globals from 'globals';
 
 /** In the browser there is no Node; layering.test.js judges what the imports lead to, this says it in the editor. */
 const noNode = {
-  'no-restricted-imports': ['error', { patterns: [{ group: ['node:*'], message: 'This file runs in browsers, too.' }] }],
+  'no-restricted-imports': [
+    'error',
+    { patterns: [{ group: ['node:*'], message: 'This file runs in browsers, too.' }] },
+  ],
 };
 
 export default [
@@ -19,7 +22,6 @@ export default [
       'no-unused-vars': ['error', { argsIgnorePattern: '^_', caughtErrors: 'none' }],
       'no-promise-executor-return': 'off',
       'no-self-compare': 'error',
-      'no-template-curly-in-string': 'error',
       'no-unmodified-loop-condition': 'error',
       'no-unreachable-loop': ['error', { ignore: ['ForOfStatement'] }],
       'object-shorthand': 'error',

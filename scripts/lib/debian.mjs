@@ -1,6 +1,7 @@
 // The Debian packages that the project needs: which are missing, and how they are installed.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { cppSources } from './files.mjs';
 import { run } from './run.mjs';
 
 /** The compiler, and what the addon links. Also in README.md, "By hand". */
@@ -16,13 +17,16 @@ const forBuild = [
 ];
 
 /** What only the tests and the linters need. */
-const forTests = ['libgtest-dev', 'libgmock-dev', 'libuv1-dev', 'clang-format', 'clang-tidy', 'chromium', 'git'];
+const forTests = ['libgtest-dev', 'libgmock-dev', 'clang-format', 'clang-tidy', 'chromium', 'git'];
 
 /** @typedef {'start' | 'test'} Profile */
 
 /** @param {Profile} profile @returns {string[]} */
 export function packagesFor(profile) {
-  return profile === 'test' ? [...forBuild, ...forTests] : forBuild;
+  if (profile === 'start') return forBuild;
+  // The runtime's native tests alone link a libuv of their own; in the addon it is Node's.
+  const runtimeTests = cppSources(['test/native/runtime']).length > 0 ? ['libuv1-dev'] : [];
+  return [...forBuild, ...forTests, ...runtimeTests];
 }
 
 /**

@@ -57,8 +57,7 @@ function stampPath(target, configuration) {
  */
 export function isBuilt(target, configuration) {
   return (
-    existsSync(outputOf(target, configuration)) &&
-    readText(stampPath(target, configuration)) === fingerprint(target)
+    existsSync(outputOf(target, configuration)) && readText(stampPath(target, configuration)) === fingerprint(target)
   );
 }
 
@@ -93,6 +92,14 @@ async function configure(withTests, options) {
   const args = [nodeGyp(), 'configure', ...nodeDirectory(), '--', '-f', 'make', '-f', 'compile_commands_json'];
   await run(process.execPath, args, { ...options, env: { EVERYONCE_TESTS: withTests ? '1' : '0' } });
   writeText(stamp, state(withTests));
+}
+
+/**
+ * Writes compile_commands.json for clang-tidy and editors, with the tests in it.
+ * @param {(line: string) => void} onLine
+ */
+export function configureForTools(onLine) {
+  return configure(true, { onLine });
 }
 
 /** @returns {string} node-gyp's own script: the project's, or the one that npm brings for install scripts */

@@ -5,7 +5,7 @@ const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '
 const frameMs = 100;
 /** On a plain log, a step that takes long says so this often. */
 const reminderMs = 20_000;
-const shownLines = 40;
+const shownLinesByDefault = 40;
 
 /** @param {number} sinceMs a value of performance.now() */
 export function elapsed(sinceMs) {
@@ -16,30 +16,33 @@ export function elapsed(sinceMs) {
 /**
  * Runs one step and shows it. A failing step's own last lines are printed, then what to do about it.
  * @template T
- * @param {string} name
+ * @param {string | (() => string)} name a function is asked at the end, so that it can tell the result
  * @param {(onLine: (line: string) => void) => Promise<T>} work
- * @param {{ hint?: string }} [options]
+ * @param {{ hint?: string, running?: string, shownLines?: number }} [options] running: the name while it runs
  * @returns {Promise<T>}
  */
 export async function step(name, work, options = {}) {
   const started = performance.now();
-  const show = process.stdout.isTTY && !process.env.CI ? liveLine(name, started) : plainLines(name, started);
+  const running = options.running ?? String(name);
+  const nameAtEnd = () => (typeof name === 'string' ? name : name());
+  const show = process.stdout.isTTY && !process.env.CI ? liveLine(running, started) : plainLines(running, started);
   try {
     const result = await work(show.onLine);
-    show.end(`✔ ${name} (${elapsed(started)})`);
+    show.end(`✔ ${nameAtEnd()} (${elapsed(started)})`);
     return result;
   } catch (error) {
-    show.end(`✘ ${name} (${elapsed(started)})`);
-    if (error instanceof CommandError) console.error(lastLines(error.output));
-    console.error(`\n${error instanceof Error ? error.message : error}`);
-    if (options.hint) console.error(options.hint);
+    show.end(`✘ ${nameAtEnd()} (${elapsed(started)})`);
+    // On stdout like all of it: two streams would mix the order.
+    if (error instanceof CommandError) console.log(lastLines(error.output, options.shownLines ?? shownLinesByDefault));
+    console.log(`\n${error instanceof Error ? error.message : error}`);
+    if (options.hint) console.log(options.hint);
     throw error;
   }
 }
 
-/** @param {string} output */
-function lastLines(output) {
-  return output.trimEnd().split('\n').slice(-shownLines).join('\n');
+/** @param {string} output @param {number} count */
+function lastLines(output, count) {
+  return output.trimEnd().split('\n').slice(-count).join('\n');
 }
 
 /** @param {string} name @param {number} started */

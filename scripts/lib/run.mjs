@@ -56,7 +56,11 @@ export function run(command, args, options = {}) {
       clearTimeout(timer);
       if (partial) options.onLine?.(partial);
       if (code === 0 || (options.allowFailure && !timedOut)) return resolve({ code, output });
-      const how = timedOut ? `no end after ${options.timeoutMs} ms` : signal ? `ended by ${signal}` : `exit code ${code}`;
+      const how = timedOut
+        ? `no end after ${options.timeoutMs} ms`
+        : signal
+          ? `ended by ${signal}`
+          : `exit code ${code}`;
       reject(new CommandError(shown, how, output));
     });
   });

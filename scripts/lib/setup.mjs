@@ -69,7 +69,9 @@ async function debianPackages(profile) {
   if (missing.length === 0) return;
   const prefix = privilege();
   if (!prefix) {
-    throw new SetupError(`Debian packages are missing, and may not be installed from here. Run:\n\n  ${installLine(missing)}\n`);
+    throw new SetupError(
+      `Debian packages are missing, and may not be installed from here. Run:\n\n  ${installLine(missing)}\n`,
+    );
   }
   await step(`Debian packages: ${missing.join(' ')}`, (onLine) => installPackages(missing, prefix, onLine), {
     hint: hints.apt,

@@ -1,0 +1,85 @@
+// The suites of `npm test`: the native test program, and Mocha over the folders of test/.
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, hasSources, isBuilt, outputOf } from './native.mjs';
+import { listFiles, readText, root } from './files.mjs';
+import { CommandError, run } from './run.mjs';
+
+/** @typedef {{ passed: number, failed: number, output: string }} Outcome */
+/** @typedef {(line: string) => void} OnLine */
+
+/** A suite that takes longer hangs; the whole run is to stay below 15 minutes. */
+const suiteMs = 5 * 60_000;
+/** Left to `npm run faults` and `npm run test:browser` as well; these come last. */
+const lastFolders = ['flow', 'browser', 'faults', 'simulation'];
+
+/** @returns {string[]} the folders of test/ that hold Mocha tests, in the order in which they run */
+export function mochaFolders() {
+  const folders = readdirSync(join(root, 'test')).filter((name) => specs(name).length > 0);
+  const rank = (/** @type {string} */ name) => lastFolders.indexOf(name);
+  return folders.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+}
+
+/** @param {string} folder */
+function specs(folder) {
+  return listFiles(`test/${folder}`, (name) => /\.test\.(js|mjs|cjs)$/.test(name));
+}
+
+/** @param {string} folder below test/ @param {OnLine} onLine @returns {Promise<Outcome>} */
+export async function runMocha(folder, onLine) {
+  const report = freshReport(`mocha-${folder}`);
+  const args = ['node_modules/mocha/bin/mocha.js', '--reporter', 'scripts/lib/mocha-reporter.cjs', ...specs(folder)];
+  return outcome(report, process.execPath, args, { EVERYONCE_REPORT: join(root, report) }, onLine);
+}
+
+/**
+ * @param {import('./native.mjs').Configuration} configuration
+ * @param {OnLine} onLine
+ * @returns {Promise<Outcome>}
+ */
+export async function runNative(configuration, onLine) {
+  if (!hasSources('everyonce_tests')) return { passed: 0, failed: 0, output: '' };
+  if (!isBuilt('everyonce_tests', configuration)) await build('everyonce_tests', configuration, { onLine });
+  const report = freshReport(`native-${configuration}`);
+  const args = [`--gtest_output=json:${join(root, report)}`, '--gtest_color=no'];
+  return outcome(report, outputOf('everyonce_tests', configuration), args, {}, onLine);
+}
+
+/** @param {string} name @returns {string} */
+function freshReport(name) {
+  const path = `build/reports/${name}.json`;
+  mkdirSync(join(root, 'build/reports'), { recursive: true });
+  rmSync(join(root, path), { force: true });
+  return path;
+}
+
+/**
+ * @param {string} report where the command writes its counts
+ * @param {string} command @param {string[]} args @param {Record<string, string>} env @param {OnLine} onLine
+ * @returns {Promise<Outcome>} a command that fails without having counted a failure counts as one
+ */
+async function outcome(report, command, args, env, onLine) {
+  let ended = '';
+  const { code, output } = await run(command, args, { env, onLine, allowFailure: true, timeoutMs: suiteMs }).catch(
+    (error) => {
+      if (!(error instanceof CommandError)) throw error;
+      ended = error.message;
+      return { code: -1, output: error.output };
+    },
+  );
+  const counts = countsOf(readText(report));
+  if (code === 0 && !counts) return { passed: 0, failed: 1, output: `${output}\nIt wrote no report.` };
+  const { passed, failed } = counts ?? { passed: 0, failed: 0 };
+  if (code !== 0 && failed === 0) return { passed, failed: 1, output: `${output}\n${ended || `exit code ${code}`}` };
+  return { passed, failed, output };
+}
+
+/** @param {string | undefined} text @returns {{ passed: number, failed: number } | undefined} */
+function countsOf(text) {
+  if (!text) return undefined;
+  const report = JSON.parse(text);
+  if ('passed' in report) return report;
+  // GoogleTest: a disabled test is one that nobody runs, so it is no success.
+  const failed = report.failures + report.errors + report.disabled;
+  return { passed: report.tests - failed, failed };
+}
