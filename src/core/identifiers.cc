@@ -56,6 +56,8 @@ bool IsGroup(std::string_view text) {
 
 bool IsMessageId(std::string_view text) { return Matches(text, kDeviceByte, kMinIdBytes, kMaxIdBytes); }
 
+bool IsPackageId(std::string_view text) { return Matches(text, kDeviceByte, 1, kMaxIdBytes); }
+
 bool IsMessageType(std::string_view text) {
   return Matches(text, kTypeByte, 1, kMaxTypeBytes) && text != "system" && !text.starts_with("system.");
 }

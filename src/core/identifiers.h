@@ -5,13 +5,14 @@
 namespace everyonce {
 
 // Grammar of the protocol's identifiers (protocol.md, Terms). All take any bytes and never fail otherwise.
-bool IsUser(std::string_view text);    // [A-Za-z0-9_.@-]{1,64}, and not `system`
-bool IsDevice(std::string_view text);  // [A-Za-z0-9_-]{1,64}, and neither `server` nor `system`
+bool IsUser(std::string_view text);          // [A-Za-z0-9_.@-]{1,64}, and not `system`
+bool IsDevice(std::string_view text);        // [A-Za-z0-9_-]{1,64}, and neither `server` nor `system`
 bool IsConversation(std::string_view text);  // IsDirect or IsGroup
-bool IsDirect(std::string_view text);  // dm:A:B, two different users, A before B in byte order
-bool IsGroup(std::string_view text);   // g:NAME, NAME = [A-Za-z0-9_.@-]{1,96}
-bool IsMessageId(std::string_view text);    // [A-Za-z0-9_-]{8,64}
-bool IsMessageType(std::string_view text);  // [a-z0-9._-]{1,32}, not `system` nor `system.*`
+bool IsDirect(std::string_view text);        // dm:A:B, two different users, A before B in byte order
+bool IsGroup(std::string_view text);         // g:NAME, NAME = [A-Za-z0-9_.@-]{1,96}
+bool IsMessageId(std::string_view text);     // [A-Za-z0-9_-]{8,64}
+bool IsPackageId(std::string_view text);     // [A-Za-z0-9_-]{1,64}
+bool IsMessageType(std::string_view text);   // [a-z0-9._-]{1,32}, not `system` nor `system.*`
 
 // The two users of a direct conversation, in its order. REQUIRES: IsDirect(conv). Views into `conv`.
 struct DirectUsers {

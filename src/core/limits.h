@@ -16,6 +16,7 @@ inline constexpr size_t kMinIdBytes = 8;
 inline constexpr size_t kMaxIdBytes = 64;
 inline constexpr size_t kMaxTypeBytes = 32;
 inline constexpr size_t kMaxRidBytes = 64;
+inline constexpr size_t kMaxTypeNameBytes = 64;       // of an unknown `t` in its answer
 inline constexpr size_t kMaxNextBytes = 4096;
 inline constexpr int kMaxBodyDepth = 64;
 inline constexpr size_t kMaxTokenBytes = 8192;        // a JWT with room to spare
@@ -26,6 +27,7 @@ inline constexpr size_t kMaxPackageParts = 256;
 inline constexpr uint64_t kProducerWindow = 64;       // unanswered n per (device, conversation), and answers remembered
 inline constexpr size_t kMaxAckedRanges = 64;         // per (device, conversation)
 inline constexpr size_t kMaxWelcomeConversations = 1000;
+inline constexpr size_t kBadPacketsToClose = 11;      // within a minute: close code 4400
 inline constexpr size_t kMaxPageBytes = 1 << 20;
 inline constexpr size_t kMaxEpochs = 16;              // epochs that a log remembers
 

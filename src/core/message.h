@@ -31,8 +31,8 @@ struct Message {
 struct ConversationView {
   std::string conv;
   uint64_t epoch = 0;
-  uint64_t head = 0;    // newest seq that is visible to the user
-  uint64_t got = 0;     // all up to it is acked by the device, is its own, or is not visible
+  uint64_t head = 0;  // newest seq that is visible to the user
+  uint64_t got = 0;   // all up to it is acked by the device, is its own, or is not visible
   uint64_t read = 0;
   uint64_t unread = 0;  // visible messages of others past read, without system.*
   bool member = true;   // false: left; what was visible stays readable

@@ -50,8 +50,8 @@ struct PackagePart {
 // passed its grammar, every integer its range.
 struct Packet {
   PacketType type = PacketType::kUnknown;
-  std::string type_name;     // `t` as sent, for the answer to an unknown one; at most 64 bytes of it
-  std::string rid_json;      // `rid` as JSON text, ready to be echoed ("\"a\"" or "12"); empty: none
+  std::string type_name;  // `t` as sent, for the answer to an unknown one; at most 64 bytes of it
+  std::string rid_json;   // `rid` as JSON text, ready to be echoed ("\"a\"" or "12"); empty: none
   std::string conv;
   std::string id;
   std::string device;        // hello, status
@@ -59,19 +59,19 @@ struct Packet {
   std::string body;          // raw JSON text, byte for byte as sent (send, signal)
   std::string token;
   std::string next;
-  std::string after_conv;    // counts' `after`
-  uint64_t version = 0;      // hello's `v`
+  std::string after_conv;  // counts' `after`
+  uint64_t version = 0;    // hello's `v`: any integer; whether it is spoken is the caller's to judge
   uint64_t pe = 0;
   std::optional<uint64_t> n;
   std::optional<uint64_t> epoch;
-  std::optional<uint64_t> seq;     // got, read
-  std::optional<uint64_t> from;    // got, skip
+  std::optional<uint64_t> seq;   // got, read
+  std::optional<uint64_t> from;  // got, skip
   std::optional<uint64_t> to;
   std::optional<uint64_t> limit;
   std::optional<uint64_t> before;  // history
   std::optional<uint64_t> after;
-  std::optional<uint64_t> count;   // tokens
-  std::optional<uint64_t> at;      // send: the sender's own clock
+  std::optional<uint64_t> count;  // tokens
+  std::optional<uint64_t> at;     // send: the sender's own clock
   std::optional<PackagePart> package;
   bool live = true;
   bool hold = false;
@@ -88,9 +88,10 @@ struct PacketError {
   Status status;
   std::string rid_json;
   bool is_send = false;
-  std::string conv;  // send: as read; empty if it could not be read or is no conversation id
-  std::string id;
+  std::string conv;  // send: empty if it could not be read or is no conversation id
+  std::string id;    // send: empty if it could not be read or is no message id
   std::optional<uint64_t> n;
+  std::string package_id;  // send: pkg.id, where it could be read
   bool is_hello = false;
   bool too_many_positions = false;  // hello or resume with more than 200: close code 4400
 };
@@ -112,6 +113,9 @@ class FrameDecoder {
   // that is no object is a PacketError). Returns kBadRequest, and appends nothing, where the frame is not JSON or
   // neither object nor array. A body larger than limits.body_bytes is a PacketError with kTooLarge. Frames larger than
   // limits.frame_bytes are the edge's to refuse (1009) and are not checked here. `frame` is not kept.
+  // Behind the kBadPacketsToClose-th PacketError of one frame nothing more is appended: the connection ends there.
+  // A key given twice: the last one counts. Keys that do not belong to the packet's type are not looked at, and `rid`
+  // in a packet that has no answer is echoed where it is one, else ignored.
   Status Decode(std::string_view frame, const Limits& limits, std::vector<DecodedPacket>* out);
 
  private:
