@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/packet.h"
+#include "core/packet_writer.h"
+#include "engine/rate_limiter.h"
+
+namespace everyonce {
+
+// Names a connection, or, above 2^32, one request of the application itself.
+using ConnectionId = uint64_t;
+inline constexpr ConnectionId kApplicationBit = uint64_t{1} << 32;
+
+// Where a connection is on its way in. It moves only forward.
+enum class Phase : uint8_t {
+  kOpened,          // nothing heard: the next packet must be a hello
+  kAuthenticating,  // the hook is asked who this is
+  kEntering,        // the hello is being committed
+  kWelcomed,
+  kClosed,
+};
+
+struct PushedMessage {
+  uint64_t seq = 0;
+  int64_t pushed_ms = 0;
+};
+
+// What a connection was told of one conversation (protocol.md, Receiving: live and behind).
+struct Link {
+  bool told = false;  // welcome, resume or head has named it on this connection
+  bool live = false;
+  bool head_due = false;  // behind, and newer than the last head that went out
+  uint8_t repeats = 0;    // times that what is unacked was pushed again
+  uint64_t epoch = 0;
+  uint64_t head = 0;
+  uint64_t got = 0;
+  uint64_t next = 1;  // the seq that would follow without a gap
+  int64_t head_sent_ms = 0;
+  int64_t first_push_ms = 0;  // of the oldest that is unacked, the first time
+  std::deque<PushedMessage> pushed;  // not yet acked, ascending; all links together at most limits.window
+};
+
+struct Connection {
+  Connection(ConnectionId connection_id, uint32_t rate_per_second)
+      : id(connection_id), rate(rate_per_second), refused(60'000), malformed(60'000) {}
+
+  ConnectionId id;
+  Phase phase = Phase::kOpened;
+  bool application = false;    // a request of the server's own: answers go out as kAnswer
+  bool live_pushes = true;     // hello's `live`
+  bool lagging = false;        // the socket's own buffer is full
+  bool ready = false;          // queued for processing
+  bool dirty = false;          // has output
+  bool heads_due = false;      // listed in Engine::heads_due_
+  std::string user;
+  std::string device;
+  uint64_t pe = 0;
+  std::vector<Position> positions;  // hello's `at`, until the welcome
+
+  std::deque<DecodedPacket> inbox;  // decoded, waiting for what came before them; bounded by kMaxWaitingPackets
+  uint32_t commands_in_flight = 0;
+  uint32_t reads_in_flight = 0;
+
+  std::unordered_map<std::string, Link> links;
+  uint32_t unacked = 0;         // pushed and not acked, over all links
+  int64_t last_progress_ms = 0;  // last ack or pull
+
+  FrameJoiner out;  // what is owed to it at the end of the step
+
+  RateLimiter rate;
+  WindowCounter refused;
+  WindowCounter malformed;
+};
+
+}  // namespace everyonce

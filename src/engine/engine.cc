@@ -1,0 +1,307 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/identifiers.h"
+
+namespace everyonce {
+namespace {
+
+// Decoded packets that wait on one connection, at most: beyond it the peer sends faster than it is answered, though its
+// socket is paused while the inbox is full.
+constexpr size_t kMaxWaitingPackets = 4096;
+constexpr uint32_t kMalformedPerMinute = 10;
+
+bool IsCommand(const DecodedPacket& decoded) {
+  if (decoded.error) return decoded.error->is_send;
+  switch (decoded.packet.type) {
+    case PacketType::kSend:
+    case PacketType::kSkip:
+    case PacketType::kGot:
+    case PacketType::kRead:
+    case PacketType::kCreate:
+    case PacketType::kAdd:
+    case PacketType::kRemove:
+    case PacketType::kLeave:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Engine::Engine(Log* log, EngineOptions options) : log_(log), options_(std::move(options)) {}
+Engine::~Engine() = default;
+
+Connection* Engine::Find(ConnectionId id) {
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : found->second.get();
+}
+
+Connection& Engine::Insert(ConnectionId id, bool application) {
+  auto connection = std::make_unique<Connection>(id, application ? 0 : options_.limits.rate);
+  connection->application = application;
+  Connection& inserted = *connection;
+  connections_[id] = std::move(connection);
+  if (!application) ++counters_.connections;
+  return inserted;
+}
+
+void Engine::Open(uint32_t connection) {
+  if (Find(connection) == nullptr) Insert(connection, false);
+}
+
+void Engine::Accept(uint32_t id, std::string_view user) {
+  Connection* connection = Find(id);
+  if (connection == nullptr || connection->phase != Phase::kAuthenticating) return;
+  connection->user = user;
+  connection->phase = Phase::kEntering;
+  MakeReady(*connection);
+}
+
+void Engine::Close(uint32_t connection) { Forget(connection); }
+
+void Engine::SetLagging(uint32_t id, bool lagging) {
+  Connection* connection = Find(id);
+  if (connection != nullptr) connection->lagging = lagging;
+}
+
+void Engine::Receive(uint32_t id, std::string_view frame, const Time& now) {
+  now_ = now;
+  Connection* connection = Find(id);
+  if (connection == nullptr || connection->phase == Phase::kClosed) return;
+  decoded_.clear();
+  const Status status = decoder_.Decode(frame, options_.limits, &decoded_);
+  if (!status.ok()) {
+    DecodedPacket refused;
+    refused.error.emplace();
+    refused.error->status = status;
+    decoded_.push_back(std::move(refused));
+  }
+  if (connection->inbox.size() + decoded_.size() > kMaxWaitingPackets) {
+    SendError(*connection, {.code = Code::kRateLimited, .message = "Too many packets wait for an answer."});
+    Shut(*connection, 4429);
+    return;
+  }
+  for (DecodedPacket& decoded : decoded_) connection->inbox.push_back(std::move(decoded));
+  MakeReady(*connection);
+}
+
+void Engine::Request(uint32_t request, std::string_view user, std::string_view packet) {
+  Connection& connection = Insert(kApplicationBit | request, true);
+  connection.user = user;
+  connection.device = "server";
+  connection.phase = Phase::kWelcomed;
+  decoded_.clear();
+  Limits limits = options_.limits;
+  const Status status = decoder_.Decode(packet, limits, &decoded_);
+  if (!status.ok() || decoded_.size() != 1) {
+    return SendError(connection, {.code = Code::kBadRequest,
+                                  .message = status.ok() ? "A request is one packet." : status.message});
+  }
+  connection.inbox.push_back(std::move(decoded_.front()));
+  MakeReady(connection);
+}
+
+void Engine::Drain(int64_t after_ms) {
+  for (auto& [id, connection] : connections_) {
+    if (connection->application || connection->phase == Phase::kClosed) continue;
+    WriteBye("drain", after_ms, Out(*connection));
+  }
+}
+
+void Engine::MakeReady(Connection& connection) {
+  if (connection.ready) return;
+  connection.ready = true;
+  ready_.push_back(connection.id);
+}
+
+void Engine::Step(const Time& now) {
+  now_ = now;
+  do {
+    while (!ready_.empty() && pushed_bytes_ < options_.output_bytes && group_.size() < options_.group_commands && group_bytes_ < options_.group_bytes) {
+      Connection* connection = Find(ready_.front());
+      ready_.pop_front();
+      if (connection == nullptr) continue;
+      connection->ready = false;
+      ProcessInbox(*connection);
+    }
+    if (!committing_ && !group_.empty()) CommitGroup();
+  } while (!committing_ && (!group_.empty() || (!ready_.empty() && pushed_bytes_ < options_.output_bytes)));
+  RunTimers();
+}
+
+// Takes packets in order until one has to wait: a read waits for the commands before it, everything waits for a read.
+void Engine::ProcessInbox(Connection& connection) {
+  const ConnectionId id = connection.id;
+  for (Connection* current = &connection; current != nullptr; current = Find(id)) {
+    if (current->phase == Phase::kClosed || current->phase == Phase::kAuthenticating) return;
+    if (current->phase == Phase::kEntering) {
+      if (current->commands_in_flight + current->reads_in_flight == 0) Enter(*current);
+      return;
+    }
+    if (current->inbox.empty() || current->reads_in_flight > 0) return;
+    if (!IsCommand(current->inbox.front()) && current->commands_in_flight > 0) return;
+    if (group_.size() >= options_.group_commands || group_bytes_ >= options_.group_bytes) {
+      MakeReady(*current);
+      return;
+    }
+    DecodedPacket decoded = std::move(current->inbox.front());
+    current->inbox.pop_front();
+    ++counters_.packets;
+    if (WithinRate(*current, decoded)) Handle(*current, std::move(decoded));
+  }
+}
+
+bool Engine::WithinRate(Connection& connection, const DecodedPacket& decoded) {
+  const PacketType type = decoded.packet.type;
+  if (!decoded.error && (type == PacketType::kGot || type == PacketType::kRead || type == PacketType::kPing ||
+                         type == PacketType::kPong)) {
+    return true;
+  }
+  const int64_t retry_ms = connection.rate.Take(now_.steady_ms);
+  if (retry_ms == 0) return true;
+  constexpr std::string_view kMessage = "More packets than the server's rate allows; wait, then send the same again.";
+  const bool is_send = decoded.error ? decoded.error->is_send && !decoded.error->conv.empty()
+                                     : type == PacketType::kSend;
+  if (is_send) {
+    const bool bad = decoded.error.has_value();
+    ++counters_.nacks;
+    WriteNack({.conv = bad ? decoded.error->conv : decoded.packet.conv,
+               .id = bad ? decoded.error->id : decoded.packet.id,
+               .n = bad ? decoded.error->n.value_or(0) : decoded.packet.n.value_or(0),
+               .code = Code::kRateLimited,
+               .message = kMessage,
+               .retry_ms = retry_ms},
+              Out(connection));
+  } else {
+    SendError(connection, {.code = Code::kRateLimited,
+                           .message = kMessage,
+                           .rid_json = decoded.error ? decoded.error->rid_json : decoded.packet.rid_json,
+                           .retry_ms = retry_ms});
+  }
+  if (connection.refused.Add(now_.steady_ms) >= uint64_t{10} * options_.limits.rate) Shut(connection, 4429);
+  return false;
+}
+
+void Engine::Handle(Connection& connection, DecodedPacket decoded) {
+  if (decoded.error) return Refuse(connection, *decoded.error);
+  Packet& packet = decoded.packet;
+  if (connection.phase == Phase::kOpened) return Hello(connection, std::move(packet));
+  switch (packet.type) {
+    case PacketType::kSend:
+      return SendMessage(connection, std::move(packet));
+    case PacketType::kGot:
+      return Got(connection, std::move(packet));
+    case PacketType::kPing:
+      return WritePong(Out(connection));
+    case PacketType::kPong:
+      return;
+    case PacketType::kPull:
+      return Pull(connection, std::move(packet));
+    case PacketType::kRead:
+      return Read(connection, std::move(packet));
+    case PacketType::kResume:
+      return Resume(connection, std::move(packet));
+    case PacketType::kStatus:
+      return AskStatus(connection, std::move(packet));
+    case PacketType::kSkip:
+      return Skip(connection, std::move(packet));
+    case PacketType::kSignal:
+      return Signal(connection, std::move(packet));
+    case PacketType::kCreate:
+    case PacketType::kAdd:
+    case PacketType::kRemove:
+    case PacketType::kLeave:
+      return ChangeMembers(connection, std::move(packet));
+    case PacketType::kHello: {
+      SendError(connection, {.code = Code::kBadRequest, .message = "A connection says hello once, first."});
+      return Shut(connection, 4400);
+    }
+    case PacketType::kHistory:
+    case PacketType::kCounts:
+    case PacketType::kTokens:
+    case PacketType::kUnknown:
+      break;
+  }
+  SendError(connection, {.code = Code::kUnsupported,
+                         .message = "This server does not know the packet \"" + packet.type_name + "\".",
+                         .rid_json = packet.rid_json});
+}
+
+// A packet that could not be read. Before the hello it ends the connection; a send is answered by a nack, in its turn.
+void Engine::Refuse(Connection& connection, const PacketError& error) {
+  if (connection.phase == Phase::kOpened || error.is_hello || error.too_many_positions) {
+    SendError(connection, {.code = error.status.code, .message = error.status.message, .rid_json = error.rid_json});
+    return Shut(connection, 4400);
+  }
+  const bool too_many =
+      !connection.application && connection.malformed.Add(now_.steady_ms) > kMalformedPerMinute;
+  if (error.is_send && !error.conv.empty() && !error.id.empty()) {
+    SendRefused(connection, error);
+  } else {
+    SendError(connection, {.code = error.status.code, .message = error.status.message, .rid_json = error.rid_json});
+  }
+  if (too_many) Shut(connection, 4400);
+}
+
+void Engine::Submit(Connection& connection, Command command, Pending pending) {
+  ++connection.commands_in_flight;
+  group_bytes_ += command.body.size();
+  command.user = command.user.empty() ? connection.user : std::move(command.user);
+  command.device = connection.device;
+  command.pe = connection.pe;
+  pending.connection = connection.id;
+  group_.push_back(std::move(command));
+  group_pending_.push_back(std::move(pending));
+}
+
+void Engine::CommitGroup() {
+  committing_ = true;
+  committing_group_.swap(group_);
+  committing_pending_.swap(group_pending_);
+  group_.clear();
+  group_pending_.clear();
+  group_bytes_ = 0;
+  ++counters_.groups;
+  counters_.commands += committing_group_.size();
+  log_->Commit(committing_group_, now_.wall_ms, [this](std::vector<Outcome> outcomes) { Settle(std::move(outcomes)); });
+}
+
+void Engine::Settle(std::vector<Outcome> outcomes) {
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    const Command& command = committing_group_[i];
+    Pending& pending = committing_pending_[i];
+    Connection* connection = Find(pending.connection);
+    if (outcomes[i].code == Code::kUnavailable) ++counters_.unavailable;
+    if (connection != nullptr) {
+      --connection->commands_in_flight;
+      MakeReady(*connection);
+    }
+    if (pending.then) {
+      pending.then(connection, command, outcomes[i]);
+    } else {
+      AnswerSend(connection, command, outcomes[i]);
+    }
+  }
+  committing_group_.clear();
+  committing_pending_.clear();
+  committing_ = false;
+}
+
+void Engine::ReadDone(Connection& connection) {
+  --connection.reads_in_flight;
+  MakeReady(connection);
+}
+
+void Engine::RunTimers() {
+  if (now_.steady_ms >= heads_due_ms_) RunHeads();
+  if (now_.steady_ms >= receipts_due_ms_) RunReceipts();
+  if (now_.steady_ms >= redelivery_due_ms_) RunRedelivery();
+}
+
+int64_t Engine::NextDeadline() const { return std::min({heads_due_ms_, receipts_due_ms_, redelivery_due_ms_}); }
+
+}  // namespace everyonce

@@ -1,0 +1,202 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/limits.h"
+#include "core/packet.h"
+#include "engine/connection.h"
+#include "engine/output.h"
+#include "log/log.h"
+
+namespace everyonce {
+
+// Both clocks, read once by whoever drives the engine. Intervals are measured on the steady one.
+struct Time {
+  int64_t wall_ms = 0;    // Unix milliseconds
+  int64_t steady_ms = 0;  // any start, never goes back; > 0
+};
+
+struct EngineOptions {
+  Limits limits;
+  std::string node = "node";    // welcome's `node`
+  bool message_events = false;  // give out a kEvent for each stored message
+  int64_t redelivery_ms = 10'000;
+  int64_t head_interval_ms = 1'000;
+  int64_t receipt_interval_ms = 100;
+  size_t group_commands = 4096;    // bound of one group, in commands …
+  size_t group_bytes = 8u << 20;  // … and in bytes of bodies
+  size_t output_bytes = 64u << 20;  // pushes and pages of one step; beyond it conversations go behind, pulls wait
+};
+
+struct EngineCounters {
+  uint64_t connections = 0;  // now
+  uint64_t welcomed = 0;     // now
+  uint64_t packets = 0;
+  uint64_t groups = 0;
+  uint64_t commands = 0;
+  uint64_t acks = 0;
+  uint64_t duplicates = 0;
+  uint64_t nacks = 0;
+  uint64_t errors = 0;
+  uint64_t pushes = 0;
+  uint64_t heads = 0;
+  uint64_t pages = 0;
+  uint64_t redeliveries = 0;
+  uint64_t replaced = 0;
+  uint64_t unavailable = 0;
+};
+
+// The order of the rooms: packets in, decided and committed as a group, answers and deliveries out.
+//
+// Deterministic: it has no thread and no clock; time and the Log are passed in. It steps on the thread of its caller:
+// the runtime's in a server, the test's own in a simulation. Nothing is given out for a group before the Log has answered
+// it (durable before visible). Not thread-safe.
+class Engine {
+ public:
+  // `log` outlives the engine.
+  Engine(Log* log, EngineOptions options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Inputs. They only gather; Step does the work. Unknown connection ids are ignored: the edge may be late.
+  void Open(uint32_t connection);
+  void Accept(uint32_t connection, std::string_view user);  // the answer to kAuthenticate
+  void Close(uint32_t connection);
+  void SetLagging(uint32_t connection, bool lagging);
+  void Receive(uint32_t connection, std::string_view frame, const Time& now);
+  // One packet of the application's own, as `user` from device `server`; answered by one kAnswer.
+  void Request(uint32_t request, std::string_view user, std::string_view packet);
+  void Drain(int64_t after_ms);  // `bye` to everybody
+
+  // Decides what was gathered, commits it in groups until nothing is left that can go on, and runs what is due.
+  void Step(const Time& now);
+
+  // Packets wait that the last Step's bounds left over: step again, once its output was taken.
+  bool HasWork() const { return !committing_ && (!ready_.empty() || !group_.empty()); }
+
+  // What the steps gave out. The caller takes it whole.
+  OutputBatch TakeOutput();
+
+  // The steady time at which Step has something to do though no input came; INT64_MAX: never.
+  int64_t NextDeadline() const;
+
+  const EngineCounters& counters() const { return counters_; }
+
+ private:
+  // What to do when a command's outcome is known. `then` is set where more follows than the plain answer.
+  struct Pending {
+    ConnectionId connection = 0;
+    std::function<void(Connection*, const Command&, Outcome&)> then = {};
+  };
+  struct Receipt {
+    uint64_t got = 0;
+    uint64_t read = 0;
+    uint64_t epoch = 0;
+    ConnectionId cause = 0;
+  };
+
+  // engine.cc: the way of packets through the engine.
+  Connection* Find(ConnectionId id);
+  Connection& Insert(ConnectionId id, bool application);
+  void MakeReady(Connection& connection);
+  void ProcessInbox(Connection& connection);
+  bool WithinRate(Connection& connection, const DecodedPacket& decoded);
+  void Handle(Connection& connection, DecodedPacket decoded);
+  void Refuse(Connection& connection, const PacketError& error);
+  void Submit(Connection& connection, Command command, Pending pending);
+  void CommitGroup();
+  void Settle(std::vector<Outcome> outcomes);
+  void ReadDone(Connection& connection);
+  void RunTimers();
+
+  // engine_output.cc: what goes out.
+  std::string* Out(Connection& connection);  // where to write the next packet: exactly one
+  void SendError(Connection& connection, const ErrorPacket& error);
+  void Shut(Connection& connection, uint32_t close_code);
+  void Forget(ConnectionId id);
+  void FlushConnection(Connection& connection);
+  void Event(std::string_view json);
+
+  // engine_hello.cc
+  void Hello(Connection& connection, Packet packet);
+  void Enter(Connection& connection);
+  void Welcome(ConnectionId id, std::vector<Position> positions, Outcome& outcome);
+  void WelcomeWith(Connection& connection, std::vector<ResumeView> resumed, std::vector<ConversationView> views,
+                   bool more);
+  void Resume(Connection& connection, Packet packet);
+  void TellOf(Connection& connection, const ConversationView& view);
+
+  // engine_send.cc
+  void SendMessage(Connection& connection, Packet packet);
+  void SendRefused(Connection& connection, const PacketError& error);
+  void AnswerSend(Connection* connection, const Command& command, Outcome& outcome);
+  void Skip(Connection& connection, Packet packet);
+  void AskStatus(Connection& connection, Packet packet);
+  void ChangeMembers(Connection& connection, Packet packet);
+  void AnswerMembers(Connection* connection, const Command& command, Outcome& outcome, std::string_view rid_json);
+
+  // engine_deliver.cc: fan-out, live and behind, redelivery.
+  void Deliver(const Message& message, const MemberList& audience, const std::vector<std::string>& added);
+  void DeliverTo(Connection& connection, const Message& message, std::string_view packet, bool gained);
+  Link& LinkOf(Connection& connection, const Message& message, bool gained);
+  void Push(Connection& connection, Link& link, uint64_t seq, std::string_view packet);
+  void FallBehind(Connection& connection, const std::string& conv, Link& link);
+  void SendHead(Connection& connection, const std::string& conv, Link& link);
+  void CatchUp(Connection& connection, Link& link);
+  void OwnAccepted(Connection& connection, const Command& command, const Outcome& outcome);
+  void RunHeads();
+  void RunRedelivery();
+  void Redeliver(Connection& connection, const std::string& conv, Link& link);
+
+  // engine_receive.cc: acks, pages, marks, signals.
+  void Got(Connection& connection, Packet packet);
+  void Acked(Connection* connection, const Command& command, const Outcome& outcome);
+  void Pull(Connection& connection, Packet packet);
+  void ReadPage(ConnectionId id, std::string rid_json, PullQuery query);
+  void Read(Connection& connection, Packet packet);
+  void Signal(Connection& connection, Packet packet);
+  void NoteReceipt(const Connection* connection, const std::string& conv, const std::string& user, uint64_t epoch,
+                   uint64_t got, uint64_t read);
+  void CompleteReceipt(const std::string& conv, const std::string& user, Receipt* receipt);
+  void RunReceipts();
+
+  Log* log_;
+  EngineOptions options_;
+  Time now_;
+  FrameDecoder decoder_;
+  std::vector<DecodedPacket> decoded_;
+  EngineCounters counters_;
+
+  std::unordered_map<ConnectionId, std::unique_ptr<Connection>> connections_;
+  std::unordered_map<std::string, std::vector<Connection*>> online_;  // user → welcomed connections
+  std::deque<ConnectionId> ready_;
+  std::vector<ConnectionId> dirty_;
+  std::vector<ConnectionId> heads_due_;
+  // (conv, user) whose marks rose since the last receipts went out; bounded by what is acked in that interval.
+  std::unordered_map<std::string, std::unordered_map<std::string, Receipt>> receipts_;
+  int64_t receipts_due_ms_ = INT64_MAX;
+  int64_t heads_due_ms_ = INT64_MAX;
+  int64_t redelivery_due_ms_ = INT64_MAX;
+
+  std::vector<Command> group_;  // gathered
+  std::vector<Pending> group_pending_;
+  size_t group_bytes_ = 0;
+  std::vector<Command> committing_group_;  // with the Log
+  std::vector<Pending> committing_pending_;
+  bool committing_ = false;
+
+  std::vector<std::unique_ptr<Connection>> forgotten_;  // until the step's output is taken
+  size_t pushed_bytes_ = 0;                             // pushes and pages of this step, over all connections
+  OutputBatch output_;
+};
+
+}  // namespace everyonce

@@ -1,0 +1,229 @@
+#include <algorithm>
+#include <utility>
+
+#include "engine/engine.h"
+
+namespace everyonce {
+namespace {
+
+constexpr uint8_t kMaxRepeats = 3;          // of an unacked push, protocol.md
+constexpr size_t kSmallAudience = 64;       // below it, walk the audience; above, the smaller of audience and online
+
+void WriteMessageEvent(std::string_view packet, std::string* json) {
+  *json += R"({"event":"message","message":)";
+  json->append(packet);
+  *json += '}';
+}
+
+}  // namespace
+
+// Fan-out: to every device of every member as of that seq. One stored record, one encoded packet, a copy per socket.
+void Engine::Deliver(const Message& message, const MemberList& audience, const std::vector<std::string>& added) {
+  std::string packet;
+  WriteMsg(message, &packet);
+  if (options_.message_events) {
+    std::string json;
+    WriteMessageEvent(packet, &json);
+    Event(json);
+  }
+  auto deliver_to_user = [&](const std::string& user, const std::vector<Connection*>& connections) {
+    const bool gained = std::find(added.begin(), added.end(), user) != added.end();
+    for (Connection* connection : connections) {
+      if (connection->device == message.device && user == message.from) continue;  // it has the ack
+      DeliverTo(*connection, message, packet, gained);
+    }
+  };
+  if (audience.size() <= kSmallAudience || audience.size() <= online_.size()) {
+    for (const std::string& user : audience) {
+      const auto found = online_.find(user);
+      if (found != online_.end()) deliver_to_user(user, found->second);
+    }
+    return;
+  }
+  for (const auto& [user, connections] : online_) {
+    if (std::binary_search(audience.begin(), audience.end(), user)) deliver_to_user(user, connections);
+  }
+}
+
+void Engine::DeliverTo(Connection& connection, const Message& message, std::string_view packet, bool gained) {
+  Link& link = LinkOf(connection, message, gained);
+  if (message.seq < link.next && message.epoch == link.epoch && link.live) return;  // told already
+  link.epoch = message.epoch;
+  link.head = std::max(link.head, message.seq);
+  if (link.live && (connection.lagging || connection.unacked >= options_.limits.window ||
+                    pushed_bytes_ >= options_.output_bytes)) {
+    FallBehind(connection, message.conv, link);
+  } else if (link.live) {
+    if (!link.told || message.seq != link.next) SendHead(connection, message.conv, link);
+    Push(connection, link, message.seq, packet);
+  } else {
+    link.head_due = true;
+    if (now_.steady_ms - link.head_sent_ms >= options_.head_interval_ms || link.head_sent_ms == 0) {
+      SendHead(connection, message.conv, link);
+    } else {
+      if (!connection.heads_due) {
+        connection.heads_due = true;
+        heads_due_.push_back(connection.id);
+      }
+      heads_due_ms_ = std::min(heads_due_ms_, link.head_sent_ms + options_.head_interval_ms);
+    }
+  }
+}
+
+// The link of a conversation that this connection was not told of: one gained while connected starts live at its first
+// visible seq; any other (past the welcome's thousand) is live only where nothing before this message is missing.
+Link& Engine::LinkOf(Connection& connection, const Message& message, bool gained) {
+  const auto [entry, inserted] = connection.links.try_emplace(message.conv);
+  Link& link = entry->second;
+  if (!inserted && !gained) return link;
+  link.told = false;
+  link.epoch = message.epoch;
+  link.next = message.seq;
+  link.live = false;
+  log_->View(connection.user, connection.device, message.conv, [&](Status status, ConversationView view) {
+    if (!status.ok()) return;
+    link.got = view.got;
+    link.head = view.head;
+    link.live = connection.live_pushes && (gained || view.got + 1 >= message.seq);
+  });
+  return link;
+}
+
+void Engine::Push(Connection& connection, Link& link, uint64_t seq, std::string_view packet) {
+  Out(connection)->append(packet);
+  pushed_bytes_ += packet.size();
+  ++counters_.pushes;
+  ++connection.unacked;
+  link.next = seq + 1;
+  if (link.pushed.empty()) link.first_push_ms = now_.steady_ms;
+  link.pushed.push_back({seq, now_.steady_ms});
+  redelivery_due_ms_ = std::min(redelivery_due_ms_, now_.steady_ms + options_.redelivery_ms);
+}
+
+void Engine::FallBehind(Connection& connection, const std::string& conv, Link& link) {
+  link.live = false;
+  SendHead(connection, conv, link);
+}
+
+void Engine::SendHead(Connection& connection, const std::string& conv, Link& link) {
+  ++counters_.heads;
+  WriteHead(conv, link.epoch, link.head, link.got, Out(connection));
+  link.told = true;
+  link.head_due = false;
+  link.head_sent_ms = now_.steady_ms;
+}
+
+// Live again, from the very next message on. REQUIRES: nothing up to head is missing at the device or on its way.
+void Engine::CatchUp(Connection& connection, Link& link) {
+  if (link.live || !connection.live_pushes || connection.lagging) return;
+  if (connection.unacked >= options_.limits.window) return;
+  link.live = true;
+  link.head_due = false;
+  link.next = link.head + 1;
+}
+
+// The sending device's own message counts as acked by it, and it knows the seq from its ack.
+void Engine::OwnAccepted(Connection& connection, const Command& command, const Outcome& outcome) {
+  if (connection.application || outcome.duplicate) return;
+  const auto [entry, inserted] = connection.links.try_emplace(command.conv);
+  Link& link = entry->second;
+  if (inserted) {
+    link.epoch = outcome.epoch;
+    link.live = false;
+    log_->View(connection.user, connection.device, command.conv, [&](Status status, ConversationView view) {
+      if (!status.ok()) return;
+      link.got = view.got;
+      // What follows in this group is committed already and reaches this link by Deliver.
+      link.live = connection.live_pushes && view.got >= outcome.seq;
+    });
+  }
+  if (outcome.seq == link.got + 1) link.got = outcome.seq;
+  link.head = std::max(link.head, outcome.seq);
+  if (outcome.seq >= link.next) link.next = outcome.seq + 1;
+}
+
+void Engine::RunHeads() {
+  heads_due_ms_ = INT64_MAX;
+  std::vector<ConnectionId> again;
+  for (const ConnectionId id : std::exchange(heads_due_, {})) {
+    Connection* connection = Find(id);
+    if (connection == nullptr) continue;
+    connection->heads_due = false;
+    for (auto& [conv, link] : connection->links) {
+      if (!link.head_due) continue;
+      const int64_t due_ms = link.head_sent_ms + options_.head_interval_ms;
+      if (now_.steady_ms >= due_ms) {
+        SendHead(*connection, conv, link);
+        continue;
+      }
+      heads_due_ms_ = std::min(heads_due_ms_, due_ms);
+      connection->heads_due = true;
+    }
+    if (connection->heads_due) again.push_back(id);
+  }
+  heads_due_.insert(heads_due_.end(), again.begin(), again.end());
+}
+
+// What was pushed and is unacked after 10 s goes out again, three times; then the connection is given up, or, where it
+// showed life by another ack or pull, the conversation goes behind.
+void Engine::RunRedelivery() {
+  redelivery_due_ms_ = INT64_MAX;
+  std::vector<ConnectionId> silent;
+  for (auto& [id, connection] : connections_) {
+    if (connection->unacked == 0) continue;
+    for (auto& [conv, link] : connection->links) {
+      if (link.pushed.empty()) continue;
+      const int64_t due_ms = link.pushed.front().pushed_ms + options_.redelivery_ms;
+      if (now_.steady_ms < due_ms) {
+        redelivery_due_ms_ = std::min(redelivery_due_ms_, due_ms);
+        continue;
+      }
+      if (link.repeats < kMaxRepeats) {
+        ++link.repeats;
+        Redeliver(*connection, conv, link);
+        redelivery_due_ms_ = std::min(redelivery_due_ms_, now_.steady_ms + options_.redelivery_ms);
+        continue;
+      }
+      if (connection->last_progress_ms < link.first_push_ms) {
+        silent.push_back(id);
+        break;
+      }
+      connection->unacked -= static_cast<uint32_t>(link.pushed.size());
+      link.pushed.clear();
+      link.repeats = 0;
+      FallBehind(*connection, conv, link);
+    }
+  }
+  // A scan over everybody, so at most one a second.
+  if (redelivery_due_ms_ != INT64_MAX) redelivery_due_ms_ = std::max(redelivery_due_ms_, now_.steady_ms + 1000);
+  for (const ConnectionId id : silent) {
+    Connection* connection = Find(id);
+    if (connection != nullptr) Shut(*connection, 4410);
+  }
+}
+
+void Engine::Redeliver(Connection& connection, const std::string& conv, Link& link) {
+  PullQuery query;
+  query.user = connection.user;
+  query.device = connection.device;
+  query.conv = conv;
+  query.limit = static_cast<uint32_t>(link.pushed.size());
+  const ConnectionId id = connection.id;
+  log_->Pull(query, [this, id, conv](const Status& status, const Page& page) {
+    Connection* current = Find(id);
+    if (current == nullptr || !status.ok()) return;
+    const auto found = current->links.find(conv);
+    if (found == current->links.end()) return;
+    Link& pushed_link = found->second;
+    for (const PageItem& item : page.items) {
+      const bool pushed = std::any_of(pushed_link.pushed.begin(), pushed_link.pushed.end(),
+                                      [&](const PushedMessage& each) { return each.seq == item.message.seq; });
+      if (item.is_hole() || !pushed) continue;
+      WriteMsg(item.message, Out(*current));
+      ++counters_.redeliveries;
+    }
+    for (PushedMessage& each : pushed_link.pushed) each.pushed_ms = now_.steady_ms;
+  });
+}
+
+}  // namespace everyonce

@@ -1,0 +1,245 @@
+#include <algorithm>
+#include <utility>
+
+#include "core/page_cursor.h"
+#include "engine/engine.h"
+
+namespace everyonce {
+namespace {
+
+constexpr size_t kMaxReceiptMembers = 50;
+
+// A text below `conv` with no conversation between: none has a byte above `z`.
+std::string JustBefore(std::string conv) {
+  if (conv.empty()) return conv;
+  --conv.back();
+  conv.push_back('\x7f');
+  return conv;
+}
+
+}  // namespace
+
+void Engine::Got(Connection& connection, Packet packet) {
+  Command command;
+  command.kind = CommandKind::kGot;
+  command.conv = std::move(packet.conv);
+  command.from = packet.from.value_or(0);
+  command.to = packet.from ? packet.to.value_or(0) : packet.seq.value_or(0);
+  if (packet.epoch) {
+    command.epoch = *packet.epoch;
+  } else {
+    // The epoch last told on this connection.
+    const auto found = connection.links.find(command.conv);
+    if (found != connection.links.end()) command.epoch = found->second.epoch;
+  }
+  Submit(connection, std::move(command),
+         {.then = [this](Connection* acked, const Command& done, Outcome& outcome) { Acked(acked, done, outcome); }});
+}
+
+// An ack is in the log: what it names is off this connection's window.
+void Engine::Acked(Connection* connection, const Command& command, const Outcome& outcome) {
+  if (connection == nullptr) return;
+  connection->last_progress_ms = now_.steady_ms;
+  if (outcome.code != Code::kOk) return;  // acks may be lost: what is unacked comes again
+  const auto found = connection->links.find(command.conv);
+  if (found == connection->links.end()) return;
+  Link& link = found->second;
+  const bool rose = outcome.got > link.got;
+  link.got = std::max(link.got, outcome.got);
+  const size_t before = link.pushed.size();
+  std::erase_if(link.pushed, [&](const PushedMessage& each) {
+    return each.seq <= link.got || (command.from != 0 && each.seq >= command.from && each.seq <= command.to);
+  });
+  connection->unacked -= static_cast<uint32_t>(before - link.pushed.size());
+  if (before != link.pushed.size()) {
+    link.repeats = 0;
+    if (!link.pushed.empty()) link.first_push_ms = link.pushed.front().pushed_ms;
+  }
+  if (link.got >= link.head) CatchUp(*connection, link);
+  if (rose) NoteReceipt(connection, command.conv, command.user, link.epoch, link.got, 0);
+}
+
+void Engine::Pull(Connection& connection, Packet packet) {
+  if (packet.newest_first || packet.hold) {
+    return SendError(connection, {.code = Code::kUnsupported,
+                                  .message = packet.hold ? "This server does not know \"hold\" yet."
+                                                         : "This server pulls oldest first only, so far.",
+                                  .rid_json = packet.rid_json});
+  }
+  connection.last_progress_ms = now_.steady_ms;
+  PullQuery query;
+  query.user = connection.user;
+  query.device = connection.device;
+  query.conv = packet.conv;
+  query.limit = static_cast<uint32_t>(
+      std::min<uint64_t>(packet.limit.value_or(options_.limits.page), options_.limits.page));
+  query.max_spans = kMaxCursorSpans;
+  if (packet.next.empty()) return ReadPage(connection.id, std::move(packet.rid_json), std::move(query));
+  std::optional<PageCursor> cursor = DecodePageCursor(packet.next);
+  const bool fits = cursor && cursor->all == packet.conv.empty() &&
+                    std::all_of(cursor->covers.begin(), cursor->covers.end(), [&](const Span& span) {
+                      return packet.conv.empty() || span.conv == packet.conv;
+                    });
+  if (!fits || cursor->covers.empty()) {
+    return SendError(connection, {.code = Code::kBadRequest,
+                                  .message = "\"next\" must be what a page of this same pull gave.",
+                                  .rid_json = packet.rid_json});
+  }
+  // The page's last conversation may have more: the walk goes on with it.
+  if (cursor->all) query.after_conv = JustBefore(cursor->after_conv);
+  // Pulling on acks exactly the page before; the page is read when that is in the log.
+  for (size_t i = 0; i < cursor->covers.size(); ++i) {
+    Command command;
+    command.kind = CommandKind::kGot;
+    command.conv = std::move(cursor->covers[i].conv);
+    command.epoch = cursor->covers[i].epoch;
+    command.from = cursor->covers[i].from;
+    command.to = cursor->covers[i].to;
+    Pending pending;
+    const bool last = i + 1 == cursor->covers.size();
+    pending.then = [this, last, rid_json = packet.rid_json, query](Connection* pulling, const Command& done,
+                                                                  Outcome& outcome) {
+      Acked(pulling, done, outcome);
+      if (pulling == nullptr || !last) return;
+      if (outcome.code == Code::kUnavailable) {
+        return SendError(*pulling, {.code = outcome.code,
+                                    .message = outcome.message,
+                                    .rid_json = rid_json,
+                                    .retry_ms = outcome.retry_ms});
+      }
+      ReadPage(pulling->id, rid_json, query);
+    };
+    Submit(connection, std::move(command), std::move(pending));
+  }
+}
+
+void Engine::ReadPage(ConnectionId id, std::string rid_json, PullQuery query) {
+  Connection* connection = Find(id);
+  if (connection == nullptr) return;
+  ++connection->reads_in_flight;
+  const bool all = query.conv.empty();
+  log_->Pull(query, [this, id, all, rid_json = std::move(rid_json)](const Status& status, const Page& page) {
+    Connection* pulling = Find(id);
+    if (pulling == nullptr) return;
+    ReadDone(*pulling);
+    if (!status.ok()) {
+      return SendError(*pulling, {.code = status.code,
+                                  .message = status.message,
+                                  .rid_json = rid_json,
+                                  .retry_ms = status.code == Code::kUnavailable ? 1000 : -1});
+    }
+    ++counters_.pages;
+    std::string next;
+    if (!page.items.empty()) {
+      PageCursor cursor{.covers = page.covers, .after_conv = {}, .all = all};
+      if (all) cursor.after_conv = page.covers.back().conv;
+      next = EncodePageCursor(cursor);
+    }
+    std::string* out = Out(*pulling);
+    const size_t before = out->size();
+    WritePage(rid_json, page.items, page.covers, next, out);
+    pushed_bytes_ += out->size() - before;
+    for (const ConversationView& view : page.finished) {
+      Link& link = pulling->links[view.conv];
+      link.told = true;
+      link.epoch = view.epoch;
+      link.head = std::max(link.head, view.head);
+      link.got = std::max(link.got, view.got);
+      if (view.head >= link.head) CatchUp(*pulling, link);
+    }
+  });
+}
+
+void Engine::Read(Connection& connection, Packet packet) {
+  Command command;
+  command.kind = CommandKind::kRead;
+  command.conv = std::move(packet.conv);
+  command.epoch = packet.epoch.value_or(0);
+  command.to = packet.seq.value_or(0);
+  Submit(connection, std::move(command),
+         {.then = [this](Connection* reader, const Command& done, Outcome& outcome) {
+           if (reader == nullptr) return;
+           if (outcome.code != Code::kOk) {
+             return SendError(*reader, {.code = outcome.code, .message = outcome.message});
+           }
+           if (outcome.rose) NoteReceipt(reader, done.conv, done.user, outcome.epoch, 0, outcome.read);
+         }});
+}
+
+void Engine::Signal(Connection& connection, Packet packet) {
+  const ConnectionId id = connection.id;
+  ++connection.reads_in_flight;
+  log_->MembersOf(packet.conv, [this, id, conv = packet.conv, body = packet.body](
+                                   const Status& status, const std::shared_ptr<const MemberList>& members) {
+    Connection* sender = Find(id);
+    if (sender == nullptr) return;
+    ReadDone(*sender);
+    if (!status.ok() || members == nullptr ||
+        !std::binary_search(members->begin(), members->end(), sender->user)) {
+      return SendError(*sender, {.code = Code::kUnknownConv,
+                                 .message = "\"conv\" does not exist, or you are not in it."});
+    }
+    std::string json;
+    WriteSignal(conv, sender->user, body, &json);
+    for (const std::string& member : *members) {
+      const auto found = online_.find(member);
+      if (found == online_.end()) continue;
+      for (Connection* each : found->second) {
+        // Dropped first under load: a signal is worth nothing to somebody who is behind with messages.
+        if (each->id == id || each->lagging || pushed_bytes_ >= options_.output_bytes) continue;
+        Out(*each)->append(json);
+        pushed_bytes_ += json.size();
+      }
+    }
+  });
+}
+
+// Marks are told to the members soon, not at once: many acks become one receipt.
+void Engine::NoteReceipt(const Connection* connection, const std::string& conv, const std::string& user,
+                         uint64_t epoch, uint64_t got, uint64_t read) {
+  Receipt& receipt = receipts_[conv][user];
+  receipt.got = std::max(receipt.got, got);
+  receipt.read = std::max(receipt.read, read);
+  receipt.epoch = std::max(receipt.epoch, epoch);
+  receipt.cause = connection->id;
+  if (receipts_due_ms_ == INT64_MAX) receipts_due_ms_ = now_.steady_ms + options_.receipt_interval_ms;
+}
+
+// Both marks as they stand: the highest of the user's devices that are here, and the user's own read mark.
+void Engine::CompleteReceipt(const std::string& conv, const std::string& user, Receipt* receipt) {
+  const auto found = online_.find(user);
+  if (found != online_.end()) {
+    for (const Connection* each : found->second) {
+      const auto link = each->links.find(conv);
+      if (link != each->links.end()) receipt->got = std::max(receipt->got, link->second.got);
+    }
+  }
+  log_->View(user, {}, conv, [&](const Status& status, const ConversationView& view) {
+    if (!status.ok()) return;
+    receipt->read = std::max(receipt->read, view.read);
+    receipt->epoch = std::max(receipt->epoch, view.epoch);
+  });
+}
+
+void Engine::RunReceipts() {
+  receipts_due_ms_ = INT64_MAX;
+  for (auto& [conv, users] : std::exchange(receipts_, {})) {
+    log_->MembersOf(conv, [&, this](const Status& status, const std::shared_ptr<const MemberList>& members) {
+      if (!status.ok() || members == nullptr || members->size() > kMaxReceiptMembers) return;
+      for (auto& [user, receipt] : users) {
+        CompleteReceipt(conv, user, &receipt);
+        std::string json;
+        WriteReceipt(conv, receipt.epoch, user, receipt.got, receipt.read, &json);
+        for (const std::string& member : *members) {
+          const auto found = online_.find(member);
+          if (found == online_.end()) continue;
+          for (Connection* each : found->second) {
+            if (each->id != receipt.cause && !each->lagging) Out(*each)->append(json);
+          }
+        }
+      }
+    });
+  }
+}
+
+}  // namespace everyonce
