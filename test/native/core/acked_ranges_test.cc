@@ -188,7 +188,9 @@ TEST(AckedRanges, AgreesWithASetOfSeqs) {
     std::string_view cut(bytes.data(), bytes.size() - 1);
     ASSERT_FALSE(AckedRanges::Decode(&cut, &decoded));
   }
-  if (steps >= 20000) EXPECT_GT(refused, 0) << "the bound was never met: the run is too tame";
+  if (steps >= 20000) {
+    EXPECT_GT(refused, 0) << "the bound was never met: the run is too tame";
+  }
 }
 
 }  // namespace
