@@ -32,8 +32,10 @@ export function includeClosure(path, seen = new Set()) {
  */
 export function importsOf(path) {
   const code = withoutComments(readText(path) ?? '');
-  const found = code.matchAll(/(?:\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*(['"])([^'"\n]+)\1/g);
-  return [...found].map(([, , name]) => (name.startsWith('.') ? posix.join(dirname(path), name) : name));
+  const statement = /^\s*(?:import\b|(?:import|export)\b[\w*{}$,\s]+?\bfrom\b)\s*(['"])([^'"\n]+)\1/gm;
+  const call = /\b(?:import|require)\s*\(\s*(['"])([^'"\n]+)\1/g;
+  const found = [...code.matchAll(statement), ...code.matchAll(call)];
+  return found.map(([, , name]) => (name.startsWith('.') ? posix.join(dirname(path), name) : name));
 }
 
 /** @param {string} path of a JavaScript file @param {Set<string>} [seen] @returns {Set<string>} all it leads to */
