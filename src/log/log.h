@@ -114,6 +114,15 @@ struct Page {
   std::vector<ConversationView> finished;
 };
 
+struct LogCounters {
+  uint64_t groups = 0;      // committed
+  uint64_t messages = 0;    // stored
+  uint64_t duplicates = 0;  // answered from what is stored
+  uint64_t syncs = 0;       // writes that waited for the disk
+  uint64_t failures = 0;    // groups whose write failed
+  uint64_t cached_conversations = 0;
+};
+
 class Log {
  public:
   virtual ~Log() = default;
@@ -153,6 +162,8 @@ class Log {
   virtual void MembersOf(std::string_view conv, MembersDone done) = 0;
 
   virtual Safe safe() const = 0;
+
+  virtual LogCounters counters() const { return {}; }
 };
 
 }  // namespace everyonce

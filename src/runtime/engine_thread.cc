@@ -1,0 +1,217 @@
+#include "runtime/engine_thread.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace everyonce {
+
+EngineThread::EngineThread(std::unique_ptr<Log> log, EngineOptions options, std::function<void()> wake)
+    : wake_(std::move(wake)), log_(std::move(log)) {
+  engine_ = std::make_unique<Engine>(log_.get(), std::move(options));
+  uv_loop_init(&loop_);
+  uv_async_init(&loop_, &async_, [](uv_async_t* handle) { static_cast<EngineThread*>(handle->data)->StepAll(); });
+  uv_timer_init(&loop_, &timer_);
+  async_.data = this;
+  timer_.data = this;
+  thread_ = std::thread([this] { Run(); });
+}
+
+EngineThread::~EngineThread() {
+  if (thread_.joinable()) {
+    PushControl({.kind = InputKind::kStop});
+    // Nobody takes the output any more: make room until the thread has ended.
+    OutputBatch batch;
+    while (!ended_.load(std::memory_order_acquire)) {
+      while (PopOutput(&batch)) {
+      }
+      std::this_thread::yield();
+    }
+    Join();
+  }
+  Input* input = nullptr;
+  while (inbox_.pop(input)) delete input;
+  OutputBatch* batch = nullptr;
+  while (outbox_.pop(batch)) delete batch;
+}
+
+bool EngineThread::TryPushFrames(Input input) {
+  Flush();
+  if (!waiting_.empty() || inbox_.write_available() == 0) {
+    drain_wanted_.store(true, std::memory_order_seq_cst);
+    Signal();  // the engine may have emptied the queue since
+    return false;
+  }
+  inbox_.push(new Input(std::move(input)));
+  Signal();
+  return true;
+}
+
+void EngineThread::PushControl(Input input) {
+  waiting_.push_back(std::make_unique<Input>(std::move(input)));
+  Flush();
+  Signal();
+}
+
+// Moves waiting control items into the inbox, in order.
+void EngineThread::Flush() {
+  while (!waiting_.empty() && inbox_.push(waiting_.front().get())) {
+    waiting_.front().release();
+    waiting_.pop_front();
+  }
+  if (!waiting_.empty()) drain_wanted_.store(true, std::memory_order_seq_cst);
+}
+
+void EngineThread::Signal() {
+  if (thread_.joinable()) uv_async_send(&async_);
+}
+
+bool EngineThread::PopOutput(OutputBatch* batch) {
+  Flush();
+  OutputBatch* taken = nullptr;
+  if (!outbox_.pop(taken)) return false;
+  *batch = std::move(*taken);
+  delete taken;
+  if (output_blocked_.load(std::memory_order_seq_cst)) Signal();
+  return true;
+}
+
+void EngineThread::Join() {
+  if (!thread_.joinable()) return;
+  thread_.join();
+  // Only now: until here this thread may still have signalled the loop.
+  uv_close(reinterpret_cast<uv_handle_t*>(&async_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  uv_loop_close(&loop_);
+}
+
+EngineCounters EngineThread::counters() const {
+  const std::lock_guard<std::mutex> lock(counters_mutex_);
+  return counters_;
+}
+
+LogCounters EngineThread::log_counters() const {
+  const std::lock_guard<std::mutex> lock(counters_mutex_);
+  return log_counters_;
+}
+
+Time EngineThread::Now() {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  return {.wall_ms = duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(),
+          .steady_ms =
+              duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count() + 1};
+}
+
+void EngineThread::Run() {
+  uv_run(&loop_, UV_RUN_DEFAULT);  // until Finish
+  ended_.store(true, std::memory_order_release);
+}
+
+// One wake: take in everything, decide and commit it, give out; again while there is more.
+void EngineThread::StepAll() {
+  if (finished_) return;
+  for (;;) {
+    if (!GiveOut()) return;  // the outbox is full: PopOutput wakes us
+    const Time now = Now();
+    bool took = false;
+    Input* input = nullptr;
+    size_t bytes = 0;
+    while (!stopping_ && bytes < kMaxBytesPerStep && inbox_.pop(input)) {
+      const std::unique_ptr<Input> owned(input);
+      bytes += owned->bytes.size();
+      took = true;
+      Take(*owned, now);
+    }
+    engine_->Step(now);
+    if (took && drain_wanted_.exchange(false, std::memory_order_seq_cst)) drained_ = true;
+    Publish();
+    if (!GiveOut()) return;
+    if (stopping_ && !engine_->HasWork()) return Finish();
+    if (!took && !engine_->HasWork()) break;
+  }
+  // Refused while the queue was already empty: no item will come to report on.
+  if (drain_wanted_.exchange(false, std::memory_order_seq_cst)) {
+    drained_ = true;
+    if (!GiveOut()) return;
+  }
+  Arm();
+}
+
+void EngineThread::Take(Input& input, const Time& now) {
+  switch (input.kind) {
+    case InputKind::kFrames:
+      for (const FrameSpan& span : input.frames) {
+        engine_->Receive(span.connection, std::string_view(input.bytes).substr(span.offset, span.length), now);
+      }
+      return;
+    case InputKind::kOpen:
+      return engine_->Open(input.id);
+    case InputKind::kAccept:
+      return engine_->Accept(input.id, input.user);
+    case InputKind::kClose:
+      return engine_->Close(input.id);
+    case InputKind::kLagging:
+      return engine_->SetLagging(input.id, input.flag);
+    case InputKind::kRequest:
+      return engine_->Request(input.id, input.user, input.bytes);
+    case InputKind::kDrain:
+      return engine_->Drain(input.after_ms);
+    case InputKind::kStop:
+      stopping_ = true;
+      return;
+  }
+}
+
+// Puts what the engine has into the outbox and wakes the edge. False where there is no room.
+bool EngineThread::GiveOut() {
+  if (blocked_ == nullptr) {
+    auto batch = std::make_unique<OutputBatch>(engine_->TakeOutput());
+    if (drained_) batch->Add(OutputKind::kDrain, 0);
+    drained_ = false;
+    if (batch->empty()) return true;
+    blocked_ = std::move(batch);
+  }
+  if (!outbox_.push(blocked_.get())) {
+    output_blocked_.store(true, std::memory_order_seq_cst);
+    // It may have been emptied between the two: then nobody would wake us.
+    if (!outbox_.push(blocked_.get())) return false;
+  }
+  output_blocked_.store(false, std::memory_order_seq_cst);
+  blocked_.release();
+  if (wake_) wake_();
+  return true;
+}
+
+// Everything that was taken in is decided and given out: close the store, say so, end.
+void EngineThread::Finish() {
+  finished_ = true;
+  engine_.reset();
+  log_.reset();
+  blocked_ = std::make_unique<OutputBatch>();
+  blocked_->Add(OutputKind::kStopped, 0);
+  while (!outbox_.push(blocked_.get())) std::this_thread::yield();  // the edge empties it, or ~EngineThread does
+  blocked_.release();
+  if (wake_) wake_();
+  uv_stop(&loop_);
+}
+
+void EngineThread::Publish() {
+  const std::lock_guard<std::mutex> lock(counters_mutex_);
+  counters_ = engine_->counters();
+  log_counters_ = log_->counters();
+}
+
+void EngineThread::Arm() {
+  const int64_t deadline_ms = engine_->NextDeadline();
+  if (deadline_ms == INT64_MAX) {
+    uv_timer_stop(&timer_);
+    return;
+  }
+  const auto wait_ms = static_cast<uint64_t>(std::max<int64_t>(1, deadline_ms - Now().steady_ms));
+  uv_update_time(&loop_);
+  uv_timer_start(&timer_, [](uv_timer_t* handle) { static_cast<EngineThread*>(handle->data)->StepAll(); }, wait_ms, 0);
+}
+
+}  // namespace everyonce
