@@ -1,0 +1,14 @@
+#include <napi.h>
+
+#include "addon/engine_object.h"
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Engine", everyonce::EngineObject::Define(env));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(everyonce, Init)

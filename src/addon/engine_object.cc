@@ -1,0 +1,270 @@
+#include "addon/engine_object.h"
+
+#include <random>
+#include <utility>
+
+#include "addon/engine_options.h"
+#include "addon/errors.h"
+#include "log/embedded_log.h"
+#include "log/memory_kv.h"
+#include "log/rocks_kv.h"
+
+namespace everyonce {
+namespace {
+
+Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log) {
+  std::unique_ptr<Kv> kv;
+  if (options.in_memory) {
+    kv = std::make_unique<MemoryKv>();
+  } else {
+    const Status status = RocksKv::Open({.dir = options.data, .fsync = options.fsync}, &kv);
+    if (!status.ok()) return status;
+  }
+  EmbeddedLogOptions log_options;
+  log_options.window_ms = options.dedup_window_ms;
+  log_options.random = [source = std::make_shared<std::random_device>()] {
+    return uint64_t{(*source)()} << 32 | (*source)();
+  };
+  Status status;
+  *log = OpenEmbeddedLog(std::move(kv), std::move(log_options), &status);
+  return status;
+}
+
+}  // namespace
+
+Napi::Function EngineObject::Define(Napi::Env env) {
+  return DefineClass(env, "Engine",
+                     {InstanceMethod<&EngineObject::Open>("open"), InstanceMethod<&EngineObject::Submit>("submit"),
+                      InstanceMethod<&EngineObject::Accept>("accept"), InstanceMethod<&EngineObject::Close>("close"),
+                      InstanceMethod<&EngineObject::Lagging>("lagging"),
+                      InstanceMethod<&EngineObject::Request>("request"), InstanceMethod<&EngineObject::Drain>("drain"),
+                      InstanceMethod<&EngineObject::Stop>("stop"), InstanceMethod<&EngineObject::Stats>("stats")});
+}
+
+EngineObject::EngineObject(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<EngineObject>(info), env_(info.Env()), waker_(std::make_shared<Waker>()) {
+  AddonOptions options;
+  if (!ReadOptions(info[0], &options)) return;
+  if (!info[1].IsFunction()) return Throw(env_, "BAD_OPTION", "new Engine needs a function to call", "onBatch");
+  std::unique_ptr<Log> log;
+  const Status status = OpenLog(options, &log);
+  if (!status.ok()) return Throw(env_, status);
+  durable_ = log->safe() != Safe::kMemory;
+  const napi_status created = napi_create_threadsafe_function(
+      env_, info[1], nullptr, Napi::String::New(env_, "everyonce"), 0, 1, nullptr, nullptr, this, &OnWake,
+      &waker_->function);
+  if (created != napi_ok) return Throw(env_, "CLOSED", "the environment is ending");
+  node_ = options.engine.node;
+  thread_ = std::make_unique<EngineThread>(std::move(log), std::move(options.engine),
+                                           [waker = waker_] { Wake(waker.get()); });
+  napi_add_env_cleanup_hook(env_, &OnCleanup, this);
+  Ref();
+}
+
+EngineObject::~EngineObject() = default;
+
+// Engine thread. One call per wake, however many batches wait by the time it runs.
+void EngineObject::Wake(Waker* waker) {
+  if (waker->closed.load(std::memory_order_acquire)) return;
+  if (waker->pending.exchange(true, std::memory_order_acq_rel)) return;
+  if (napi_call_threadsafe_function(waker->function, nullptr, napi_tsfn_nonblocking) != napi_ok) {
+    waker->closed.store(true, std::memory_order_release);
+  }
+}
+
+void EngineObject::OnWake(napi_env env, napi_value on_batch, void* context, void*) {
+  if (env == nullptr || on_batch == nullptr) return;
+  auto* self = static_cast<EngineObject*>(context);
+  self->waker_->pending.store(false, std::memory_order_release);
+  self->GiveOut(Napi::Env(env), Napi::Function(env, on_batch));
+}
+
+// One call into JavaScript for all batches that wait.
+void EngineObject::GiveOut(Napi::Env env, Napi::Function on_batch) {
+  if (thread_ == nullptr) return;
+  OutputBatch all;
+  OutputBatch next;
+  bool stopped = false;
+  while (!stopped && thread_->PopOutput(&next)) {
+    const auto shift = static_cast<uint32_t>(all.bytes.size());
+    for (size_t i = 0; i < next.index.size(); i += 4) {
+      const auto kind = static_cast<OutputKind>(next.index[i]);
+      const bool has_bytes = kind == OutputKind::kWrite || kind == OutputKind::kAuthenticate ||
+                             kind == OutputKind::kAnswer || kind == OutputKind::kEvent;
+      if (has_bytes) next.index[i + 2] += shift;
+      stopped = stopped || kind == OutputKind::kStopped;
+    }
+    if (all.empty()) {
+      std::swap(all, next);
+    } else {
+      all.bytes += next.bytes;
+      all.index.insert(all.index.end(), next.index.begin(), next.index.end());
+    }
+    next = {};
+    if (all.bytes.size() > kMaxBytesPerCall) break;
+  }
+  if (all.bytes.size() > kMaxBytesPerCall && !stopped) Wake(waker_.get());  // the rest in a call of its own
+  if (all.empty()) return;
+  if (stopped) Stopped(env);
+  Napi::HandleScope scope(env);
+  auto index = Napi::Uint32Array::New(env, all.index.size());
+  std::copy(all.index.begin(), all.index.end(), index.Data());
+  auto* bytes = new std::string(std::move(all.bytes));
+  auto buffer = Napi::Buffer<char>::NewOrCopy(
+      env, bytes->data(), bytes->size(), [](Napi::Env, char*, std::string* owned) { delete owned; }, bytes);
+  on_batch.Call({buffer, index});  // an exception stays pending, and Node reports it as uncaught
+}
+
+// The last record is out: the thread has ended, and nothing holds this object any more but JavaScript.
+void EngineObject::Stopped(Napi::Env env) {
+  last_counters_ = thread_->counters();
+  last_log_counters_ = thread_->log_counters();
+  thread_->Join();
+  thread_.reset();
+  waker_->closed.store(true, std::memory_order_release);
+  napi_remove_env_cleanup_hook(env, &OnCleanup, this);
+  napi_release_threadsafe_function(waker_->function, napi_tsfn_release);
+  Unref();
+}
+
+void EngineObject::OnCleanup(void* data) {
+  auto* self = static_cast<EngineObject*>(data);
+  self->waker_->closed.store(true, std::memory_order_release);
+  self->thread_.reset();  // decides what was taken in, closes the store, joins
+}
+
+bool EngineObject::TakeId(const Napi::CallbackInfo& info, uint32_t* id) {
+  const double number = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
+  if (!(number >= 1 && number <= UINT32_MAX) || number != static_cast<uint32_t>(number)) {
+    Throw(env_, "BAD_OPTION", "an id is an integer from 1 to 4294967295", "id");
+    return false;
+  }
+  *id = static_cast<uint32_t>(number);
+  return true;
+}
+
+// Control calls after stop() are ignored: the edge may be late.
+bool EngineObject::Control(const Napi::CallbackInfo& info, Input input) {
+  if (!TakeId(info, &input.id)) return false;
+  if (thread_ == nullptr || stopping_) return false;
+  thread_->PushControl(std::move(input));
+  return true;
+}
+
+Napi::Value EngineObject::Open(const Napi::CallbackInfo& info) {
+  Control(info, {.kind = InputKind::kOpen});
+  return env_.Undefined();
+}
+
+Napi::Value EngineObject::Accept(const Napi::CallbackInfo& info) {
+  if (!info[1].IsString()) {
+    Throw(env_, "BAD_OPTION", "\"user\" must be a string", "user");
+    return env_.Undefined();
+  }
+  Control(info, {.kind = InputKind::kAccept, .user = info[1].As<Napi::String>().Utf8Value()});
+  return env_.Undefined();
+}
+
+Napi::Value EngineObject::Close(const Napi::CallbackInfo& info) {
+  Control(info, {.kind = InputKind::kClose});
+  return env_.Undefined();
+}
+
+Napi::Value EngineObject::Lagging(const Napi::CallbackInfo& info) {
+  Control(info, {.kind = InputKind::kLagging, .flag = info[1].ToBoolean().Value()});
+  return env_.Undefined();
+}
+
+Napi::Value EngineObject::Request(const Napi::CallbackInfo& info) {
+  if (!info[1].IsString() || !info[2].IsBuffer()) {
+    Throw(env_, "BAD_OPTION", "request needs a user and a packet", "packet");
+    return env_.Undefined();
+  }
+  const auto packet = info[2].As<Napi::Buffer<char>>();
+  const bool taken = Control(info, {.kind = InputKind::kRequest,
+                                    .user = info[1].As<Napi::String>().Utf8Value(),
+                                    .bytes = std::string(packet.Data(), packet.Length())});
+  return Napi::Boolean::New(env_, taken);
+}
+
+Napi::Value EngineObject::Drain(const Napi::CallbackInfo& info) {
+  if (thread_ == nullptr || stopping_) return env_.Undefined();
+  const int64_t after_ms = info[0].IsNumber() ? info[0].As<Napi::Number>().Int64Value() : 0;
+  thread_->PushControl({.kind = InputKind::kDrain, .after_ms = after_ms});
+  return env_.Undefined();
+}
+
+Napi::Value EngineObject::Stop(const Napi::CallbackInfo&) {
+  if (thread_ == nullptr || stopping_) return env_.Undefined();
+  stopping_ = true;
+  thread_->PushControl({.kind = InputKind::kStop});
+  return env_.Undefined();
+}
+
+// Copies whole frames out of the caller's buffer: one queue item for all of them.
+Napi::Value EngineObject::Submit(const Napi::CallbackInfo& info) {
+  if (!info[0].IsBuffer() || !info[1].IsTypedArray() || !info[2].IsNumber()) {
+    Throw(env_, "BAD_OPTION", "submit needs a Buffer, a Uint32Array and a count", "index");
+    return env_.Undefined();
+  }
+  const auto bytes = info[0].As<Napi::Buffer<char>>();
+  const auto array = info[1].As<Napi::TypedArray>();
+  const uint32_t count = info[2].As<Napi::Number>().Uint32Value();
+  if (array.TypedArrayType() != napi_uint32_array || array.ElementLength() / 3 < count) {
+    Throw(env_, "BAD_OPTION", "\"index\" must hold three numbers a frame", "index");
+    return env_.Undefined();
+  }
+  const auto index = array.As<Napi::Uint32Array>();
+  if (thread_ == nullptr || stopping_ || count == 0) return Napi::Number::New(env_, count);
+  Input input;
+  input.frames.reserve(count);
+  size_t total = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t offset = index[3 * i + 1];
+    const uint32_t length = index[3 * i + 2];
+    if (offset > bytes.Length() || length > bytes.Length() - offset) {
+      Throw(env_, "BAD_OPTION", "a frame lies outside the buffer", "index");
+      return env_.Undefined();
+    }
+    total += length;
+  }
+  input.bytes.reserve(total);
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t length = index[3 * i + 2];
+    input.frames.push_back({index[3 * i], static_cast<uint32_t>(input.bytes.size()), length});
+    input.bytes.append(bytes.Data() + index[3 * i + 1], length);
+  }
+  return Napi::Number::New(env_, thread_->TryPushFrames(std::move(input)) ? count : 0);
+}
+
+Napi::Value EngineObject::Stats(const Napi::CallbackInfo&) {
+  const EngineCounters engine = thread_ != nullptr ? thread_->counters() : last_counters_;
+  const LogCounters log = thread_ != nullptr ? thread_->log_counters() : last_log_counters_;
+  auto stats = Napi::Object::New(env_);
+  auto set = [&](const char* name, uint64_t value) {
+    stats.Set(name, Napi::Number::New(env_, static_cast<double>(value)));
+  };
+  set("connections", engine.connections);
+  set("welcomed", engine.welcomed);
+  set("packets", engine.packets);
+  set("groups", engine.groups);
+  set("commands", engine.commands);
+  set("acks", engine.acks);
+  set("duplicates", engine.duplicates);
+  set("nacks", engine.nacks);
+  set("errors", engine.errors);
+  set("pushes", engine.pushes);
+  set("heads", engine.heads);
+  set("pages", engine.pages);
+  set("redeliveries", engine.redeliveries);
+  set("replaced", engine.replaced);
+  set("unavailable", engine.unavailable);
+  set("messages", log.messages);
+  set("syncs", log.syncs);
+  set("storeFailures", log.failures);
+  set("cachedConversations", log.cached_conversations);
+  stats.Set("durable", Napi::Boolean::New(env_, durable_));
+  return stats;
+}
+
+}  // namespace everyonce

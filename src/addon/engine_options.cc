@@ -1,0 +1,75 @@
+#include "addon/engine_options.h"
+
+#include <cmath>
+
+#include "addon/errors.h"
+
+namespace everyonce {
+namespace {
+
+bool ReadInteger(const Napi::Object& object, const char* field, double min, double max, double* value) {
+  const Napi::Value given = object.Get(field);
+  const double number = given.IsNumber() ? given.As<Napi::Number>().DoubleValue() : std::nan("");
+  if (!(number >= min && number <= max) || number != std::floor(number)) {
+    Throw(object.Env(), "BAD_OPTION", "\"" + std::string(field) + "\" is out of range", field);
+    return false;
+  }
+  *value = number;
+  return true;
+}
+
+bool ReadLimits(const Napi::Object& object, Limits* limits) {
+  double frame = 0;
+  double body = 0;
+  double window = 0;
+  double page = 0;
+  double rate = 0;
+  if (!ReadInteger(object, "frame", 1, 1 << 30, &frame) || !ReadInteger(object, "body", 1, 1 << 30, &body) ||
+      !ReadInteger(object, "window", 1, 1 << 20, &window) || !ReadInteger(object, "page", 1, 1 << 20, &page) ||
+      !ReadInteger(object, "rate", 0, 1e9, &rate)) {
+    return false;
+  }
+  limits->frame_bytes = static_cast<size_t>(frame);
+  limits->body_bytes = static_cast<size_t>(body);
+  limits->window = static_cast<uint32_t>(window);
+  limits->page = static_cast<uint32_t>(page);
+  limits->rate = static_cast<uint32_t>(rate);
+  return true;
+}
+
+}  // namespace
+
+bool ReadOptions(const Napi::Value& value, AddonOptions* options) {
+  const Napi::Env env = value.Env();
+  if (!value.IsObject()) {
+    Throw(env, "BAD_OPTION", "new Engine needs an options object", "options");
+    return false;
+  }
+  const auto object = value.As<Napi::Object>();
+  const Napi::Value data = object.Get("data");
+  options->in_memory = data.IsNull() || data.IsUndefined();
+  if (!options->in_memory) {
+    if (!data.IsString()) {
+      Throw(env, "BAD_OPTION", "\"data\" must be a directory's path or null", "data");
+      return false;
+    }
+    options->data = data.As<Napi::String>().Utf8Value();
+  }
+  options->fsync = !object.Get("fsync").IsBoolean() || object.Get("fsync").As<Napi::Boolean>().Value();
+  if (object.Get("node").IsString()) options->engine.node = object.Get("node").As<Napi::String>().Utf8Value();
+  double window_ms = 0;
+  if (!ReadInteger(object, "dedupWindowMs", 0, static_cast<double>(kMaxInteger), &window_ms)) return false;
+  options->dedup_window_ms = static_cast<int64_t>(window_ms);
+  const Napi::Value limits = object.Get("limits");
+  if (!limits.IsObject()) {
+    Throw(env, "BAD_OPTION", "\"limits\" must be an object", "limits");
+    return false;
+  }
+  if (!ReadLimits(limits.As<Napi::Object>(), &options->engine.limits)) return false;
+  const Napi::Value events = object.Get("events");
+  options->engine.message_events =
+      events.IsObject() && events.As<Napi::Object>().Get("message").ToBoolean().Value();
+  return true;
+}
+
+}  // namespace everyonce

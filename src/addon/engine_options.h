@@ -1,0 +1,23 @@
+#pragma once
+
+#include <napi.h>
+
+#include <string>
+
+#include "engine/engine.h"
+
+namespace everyonce {
+
+struct AddonOptions {
+  bool in_memory = false;
+  std::string data;
+  bool fsync = true;
+  int64_t dedup_window_ms = 0;
+  EngineOptions engine;
+};
+
+// Reads the options object of `new Engine(options, onBatch)`. lib/server has checked them; this refuses what would be
+// unsafe all the same. On a refusal a TypeError-like error with `field` is pending and the answer is false.
+bool ReadOptions(const Napi::Value& value, AddonOptions* options);
+
+}  // namespace everyonce
