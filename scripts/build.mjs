@@ -1,5 +1,6 @@
 // Builds the addon (build/Release/everyonce.node); with --tests the native test program, with --all both.
 // EVERYONCE_SANITIZE=address or =undefined builds into build/Address or build/Undefined instead.
+import { withLock } from './lib/lock.mjs';
 import { build, configurationFromEnvironment, hasSources, isBuilt, outputOf } from './lib/native.mjs';
 
 /** @type {('everyonce' | 'everyonce_tests')[]} */
@@ -14,7 +15,7 @@ try {
     } else if (isBuilt(target, configuration)) {
       console.log(`${outputOf(target, configuration)} is up to date`);
     } else {
-      await build(target, configuration, { onLine: (line) => console.log(line) });
+      await withLock(() => build(target, configuration, { onLine: (line) => console.log(line) }));
     }
   }
 } catch (error) {

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cppSources, hashFiles, listFiles, readText, root, writeText } from './files.mjs';
 import { includeClosure } from './includes.mjs';
+import { withLock } from './lock.mjs';
 import { configureForTools } from './native.mjs';
 import { CommandError, run } from './run.mjs';
 
@@ -36,7 +37,7 @@ export const checks = {
  */
 async function clangTidy(onLine) {
   if (cppSources(['src']).length === 0) return;
-  await configureForTools(onLine);
+  await withLock(() => configureForTools(onLine));
   const { output: version } = await run('clang-tidy', ['--version']);
   const stale = cppSources(['src'])
     .map((file) => ({ file, stamp: `${tidyCache}/${tidyHash(file, version)}` }))

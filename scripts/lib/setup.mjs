@@ -1,6 +1,6 @@
 // What `npm start` and `npm test` need on this machine, and how to get it. Uses Node's built-ins only: it runs first.
 import { installLine, installPackages, missingPackages, packagesFor, privilege } from './debian.mjs';
-import { takeLock } from './lock.mjs';
+import { withLock } from './lock.mjs';
 import { build, hasSources, isBuilt } from './native.mjs';
 import { installNpmPackages, packagesAreInstalled } from './npm.mjs';
 import { elapsed, step } from './progress.mjs';
@@ -25,8 +25,7 @@ export async function setup(profile, options = {}) {
     return;
   }
   console.log(`everyonce: setting up for \`npm ${profile}\``);
-  const release = await takeLock(() => console.log('… another setup is running in this folder; waiting for it'));
-  try {
+  await withLock(async () => {
     await debianPackages(profile);
     if (!packagesAreInstalled()) {
       await step('npm packages', (onLine) => installNpmPackages(onLine), { hint: hints.npm });
@@ -34,9 +33,7 @@ export async function setup(profile, options = {}) {
     if (hasSources('everyonce') && !isBuilt('everyonce', 'Release')) {
       await step('native addon', (onLine) => build('everyonce', 'Release', { onLine }), { hint: hints.build });
     }
-  } finally {
-    release();
-  }
+  });
   console.log(`everyonce: ready (${elapsed(started)})`);
 }
 

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, hasSources, isBuilt, outputOf } from './native.mjs';
 import { listFiles, readText, root } from './files.mjs';
+import { withLock } from './lock.mjs';
 import { CommandError, run } from './run.mjs';
 
 /** @typedef {{ passed: number, failed: number, output: string }} Outcome */
@@ -39,7 +40,9 @@ export async function runMocha(folder, onLine) {
  */
 export async function runNative(configuration, onLine) {
   if (!hasSources('everyonce_tests')) return { passed: 0, failed: 0, output: '' };
-  if (!isBuilt('everyonce_tests', configuration)) await build('everyonce_tests', configuration, { onLine });
+  await withLock(async () => {
+    if (!isBuilt('everyonce_tests', configuration)) await build('everyonce_tests', configuration, { onLine });
+  });
   const report = freshReport(`native-${configuration}`);
   const args = [`--gtest_output=json:${join(root, report)}`, '--gtest_color=no'];
   return outcome(report, outputOf('everyonce_tests', configuration), args, {}, onLine);
