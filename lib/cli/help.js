@@ -1,0 +1,21 @@
+import { DEFAULTS, LIMITS } from '../server/defaults.js';
+
+export const HELP = `everyonce serve [options]    run the server
+
+  --port N              port; 0 takes any that is free (8080)
+  --host HOST           address to listen on (${DEFAULTS.host})
+  --path PATH           where WebSockets are opened (${DEFAULTS.path})
+  --data DIR            directory of the embedded store (${DEFAULTS.data})
+  --durability CLASS    disk: an acked message is synced to disk; memory: it survives a crash of the process, but the
+                        last ones not a power cut (disk)
+  --origins A,B         browsers' pages that may connect, like https://example.com (those of the same host)
+  --rate N              packets per second and connection, 0: no limit (${LIMITS.rate.value})
+  --window N            messages pushed to a device before it acks (${LIMITS.window.value})
+
+who is it? one of
+  --jwt-secret S        tokens are JWTs, HS256/384/512, by a secret of at least 32 bytes
+  --jwks URL            tokens are JWTs, by the public keys found there
+  --insecure            the token is the user's name; loopback only, for tests and examples
+
+everyonce --version
+everyonce --help`;

@@ -1,0 +1,9 @@
+/**
+ * everyonce for Node: the server, and the client with `ws` and a file outbox. Importing it loads no native code; createServer
+ * does.
+ */
+export { createServer, Server } from './server/server.js';
+export { Client } from './client-node.js';
+export { FileOutbox } from './client/file-outbox.js';
+export { MemoryOutbox } from './client/outbox.js';
+export { EveryonceError } from './protocol/errors.js';

@@ -1,0 +1,66 @@
+// One call from the engine, taken apart.
+
+import { Kind } from './native.js';
+
+/**
+ * @typedef {object} BatchReceiver
+ * @property {(connection: number, frames: Buffer) => void} write
+ * @property {(connection: number, code: number) => void} close
+ * @property {(connection: number, hello: { token: string | null, device: string }) => void} authenticate
+ * @property {(requestId: number, packet: Record<string, any> & { t: string }) => void} answer
+ * @property {(event: Record<string, any> & { event: string }) => void} event
+ * @property {() => void} drained
+ * @property {() => void} stopped
+ */
+
+const RECORD_FIELDS = 4;
+
+/**
+ * Calls the receiver once per record, in order.
+ *
+ * @param {Buffer} bytes
+ * @param {Uint32Array} index
+ * @param {BatchReceiver} receiver its methods do not throw: the rest of the batch would be lost
+ */
+export function dispatch(bytes, index, receiver) {
+  for (let at = 0; at + RECORD_FIELDS <= index.length; at += RECORD_FIELDS) {
+    const id = index[at + 1];
+    const a = index[at + 2];
+    const b = index[at + 3];
+    switch (index[at]) {
+      case Kind.WRITE:
+        receiver.write(id, bytes.subarray(a, a + b));
+        break;
+      case Kind.CLOSE:
+        receiver.close(id, a);
+        break;
+      case Kind.AUTHENTICATE:
+        receiver.authenticate(id, parse(bytes, a, b));
+        break;
+      case Kind.ANSWER:
+        receiver.answer(id, parse(bytes, a, b));
+        break;
+      case Kind.EVENT:
+        receiver.event(parse(bytes, a, b));
+        break;
+      case Kind.DRAIN:
+        receiver.drained();
+        break;
+      case Kind.STOPPED:
+        receiver.stopped();
+        break;
+      default:
+      // A newer addon's record that this version does not need.
+    }
+  }
+}
+
+/**
+ * @param {Buffer} bytes
+ * @param {number} offset
+ * @param {number} length
+ * @returns {any}
+ */
+function parse(bytes, offset, length) {
+  return JSON.parse(bytes.toString('utf8', offset, offset + length));
+}

@@ -1,0 +1,89 @@
+// The one place that loads the addon, and the shape of what it exports. Everything above takes an Engine as a value, so
+// that tests can pass another.
+
+import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { EveryonceError } from '../protocol/errors.js';
+
+/**
+ * @typedef {object} EngineOptions
+ * @property {string | null} data directory of the embedded store; null: in memory
+ * @property {boolean} fsync sync each group of commits before it is acked
+ * @property {string} node name of this server, told in `welcome`
+ * @property {{ frame: number, body: number, window: number, page: number, rate: number }} limits bytes, bytes, messages,
+ *   items, packets per second
+ * @property {number} dedupWindowMs how long an `id` without `n` is remembered
+ * @property {{ message: boolean }} events whether a record is wanted for each accepted message
+ */
+
+/**
+ * The engine: everything between received frames and frames to be written. Connections are integers that the server
+ * chooses. All methods return at once; answers come to the `onBatch` given to its constructor.
+ *
+ * @typedef {object} Engine
+ * @property {(connection: number) => void} open a socket was upgraded
+ * @property {(bytes: Buffer, index: Uint32Array, count: number) => number} submit takes received frames, triplets of
+ *   (connection, offset, length) into `bytes`; copies them; returns how many it took from the front
+ * @property {(connection: number, user: string) => void} accept who a kAuthenticate record's connection is
+ * @property {(connection: number) => void} close the socket is gone, nothing is written to it any more
+ * @property {(connection: number, lagging: boolean) => void} lagging its output buffer is above its bound, or below again
+ * @property {(requestId: number, user: string, packet: Buffer) => unknown} request the application's own packet; one
+ *   kAnswer record answers it
+ * @property {(afterMs: number) => void} drain tells everybody to reconnect after so many milliseconds
+ * @property {() => void} stop finishes what is in flight, closes the store; a kStopped record is the last
+ * @property {() => Record<string, any>} stats counters since the start
+ */
+
+/**
+ * Called once per wake of the engine. `index` holds quads of (kind, id, a, b), see `Kind`. `bytes` is the callee's to
+ * read until it returns and to keep as long as it likes: the engine never writes into it again.
+ *
+ * @typedef {(bytes: Buffer, index: Uint32Array) => void} OnBatch
+ */
+
+/** @typedef {new (options: EngineOptions, onBatch: OnBatch) => Engine} EngineConstructor */
+
+/** What a record of a batch is. The same numbers stand in src/runtime; a test compares them. */
+export const Kind = Object.freeze({
+  /** bytes[a, a+b) are complete WebSocket frames for connection `id` */
+  WRITE: 0,
+  /** close connection `id` with WebSocket close code `a` */
+  CLOSE: 1,
+  /** bytes[a, a+b) is {"token","device"} of connection `id`: who is it? */
+  AUTHENTICATE: 2,
+  /** bytes[a, a+b) answers request `id` */
+  ANSWER: 3,
+  /** bytes[a, a+b) is {"event",…} for the application */
+  EVENT: 4,
+  /** submit takes frames again */
+  DRAIN: 5,
+  /** the last record: the store is closed */
+  STOPPED: 6,
+});
+
+const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);
+
+/** @type {{ Engine: EngineConstructor } | undefined} */
+let loaded;
+
+/**
+ * The addon, loaded on first use so that a program that only wants the client needs none.
+ *
+ * @returns {{ Engine: EngineConstructor }}
+ * @throws {EveryonceError} ADDON_MISSING where it is not built, or built for another Node
+ */
+export function loadAddon() {
+  if (loaded) return loaded;
+  const path = fileURLToPath(BUILT);
+  if (!existsSync(path)) {
+    throw new EveryonceError('ADDON_MISSING', `the native addon is not built (${path}): run \`npm run setup\``);
+  }
+  try {
+    loaded = createRequire(import.meta.url)(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+    throw new EveryonceError('ADDON_MISSING', `the native addon can't be loaded: ${reason}: run \`npm run setup\``);
+  }
+  return /** @type {{ Engine: EngineConstructor }} */ (loaded);
+}

@@ -1,0 +1,234 @@
+// createServer's options, checked one by one before anything is opened. An option that this version does not have is
+// refused by name: one that is silently ignored is a promise silently broken.
+
+import { EveryonceError } from '../protocol/errors.js';
+import { byKeySet, bySecret, tokenIsUser } from './authenticate.js';
+import { DEFAULTS, LIMITS } from './defaults.js';
+
+/**
+ * @typedef {object} Logger pino-compatible
+ * @property {(about: object, message: string) => void} error
+ * @property {(about: object, message: string) => void} warn
+ * @property {(about: object, message: string) => void} info
+ * @property {(about: object, message: string) => void} debug
+ */
+
+/**
+ * @typedef {object} ServerOptions
+ * @property {string | null} [data] directory of the embedded store, default './data'; null is `memory: true`
+ * @property {boolean} [memory] keep everything in memory only, for tests: nothing survives the process
+ * @property {{ fsync?: boolean }} [durability] fsync false: commits are not synced; acks then say `"safe":"memory"`, and
+ *   a power cut may lose the last of them (a killed process does not)
+ * @property {import('./authenticate.js').Authenticator} [authenticate] who is it? throw or return null: 4401. One of
+ *   authenticate, jwtSecret, jwks and insecure must be given
+ * @property {string} [jwtSecret] HS256, HS384 or HS512; at least 32 bytes; user = `sub`, `exp` required
+ * @property {string} [jwks] URL of a JSON Web Key Set; RS, PS, ES, EdDSA
+ * @property {boolean} [insecure] the token is the user's name; only from this machine
+ * @property {string[]} [origins] browsers' pages that may connect, as `https://example.com`; default: the same host's
+ * @property {{ frame?: number, body?: number, window?: number, page?: number, rate?: number, connections?: number,
+ *   buffered?: number }} [limits] see docs/server.md
+ * @property {{ windowMs?: number, tokens?: 'off' }} [dedup]
+ * @property {Partial<Logger>} [logger] default: silent
+ * @property {string} [node] this server's name in `welcome`; default: random
+ */
+
+/**
+ * @typedef {object} Settings what remains of ServerOptions: complete and checked
+ * @property {string | null} data
+ * @property {boolean} fsync
+ * @property {string} node
+ * @property {{ frame: number, body: number, window: number, page: number, rate: number, connections: number,
+ *   buffered: number }} limits
+ * @property {number} dedupWindowMs
+ * @property {import('./authenticate.js').Authenticator} authenticate
+ * @property {boolean} loopbackOnly
+ * @property {ReadonlySet<string> | null} origins
+ * @property {Logger} logger
+ */
+
+const KNOWN = new Set([
+  ...['data', 'memory', 'durability', 'authenticate', 'jwtSecret', 'jwks', 'insecure'],
+  ...['origins', 'limits', 'dedup', 'logger', 'node'],
+]);
+
+/** Part of the public API, but of a later version. */
+const LATER = new Set(['redis', 'authorize', 'retention', 'archive', 'serviceKey']);
+
+const MIN_SECRET_BYTES = 32;
+
+/**
+ * @param {ServerOptions} [options]
+ * @returns {Settings}
+ * @throws {EveryonceError} BAD_OPTION or UNSUPPORTED; `option` names the option, as `limits.frame`
+ */
+export function readOptions(options = {}) {
+  need(isPlain(options), 'options', options, 'an object');
+  for (const name of Object.keys(options)) {
+    if (Reflect.get(options, name) === undefined) continue;
+    if (LATER.has(name)) unsupported(name);
+    need(KNOWN.has(name), name, undefined, `left out: there is no such option`);
+  }
+  return {
+    data: readData(options),
+    fsync: readDurability(options.durability),
+    node: readNode(options.node),
+    limits: readLimits(options.limits),
+    dedupWindowMs: readDedup(options.dedup),
+    ...readAuthentication(options),
+    origins: readOrigins(options.origins),
+    logger: readLogger(options.logger),
+  };
+}
+
+/**
+ * @param {string} option
+ * @param {string} [what]
+ */
+export function unsupported(option, what = 'is not in this version') {
+  throw new EveryonceError('UNSUPPORTED', `${option} ${what}`, { option });
+}
+
+/**
+ * @param {boolean} good
+ * @param {string} option
+ * @param {unknown} value
+ * @param {string} wanted
+ */
+export function need(good, option, value, wanted) {
+  if (good) return;
+  const shown = typeof value === 'number' || typeof value === 'boolean' ? `, not ${value}` : '';
+  const kind = shown || value === undefined ? shown : `, not ${value === null ? 'null' : describe(value)}`;
+  throw new EveryonceError('BAD_OPTION', `${option} must be ${wanted}${kind}`, { option });
+}
+
+/** @param {unknown} value never its content: it may be a secret */
+function describe(value) {
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is Record<string, unknown>}
+ */
+function isPlain(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * @param {string} option
+ * @param {unknown} group
+ * @param {readonly string[]} names
+ */
+function needGroup(option, group, names) {
+  need(isPlain(group), option, group, `an object of ${names.join(', ')}`);
+  for (const name of Object.keys(/** @type {object} */ (group))) {
+    need(names.includes(name), `${option}.${name}`, undefined, `left out: ${option} has ${names.join(', ')}`);
+  }
+}
+
+/** @param {ServerOptions} options */
+function readData({ data, memory = false }) {
+  need(typeof memory === 'boolean', 'memory', memory, 'true or false');
+  if (data === null) return null;
+  if (memory) {
+    need(data === undefined, 'data', data, 'left out where memory is true');
+    return null;
+  }
+  if (data === undefined) return DEFAULTS.data;
+  need(typeof data === 'string' && data !== '' && !data.includes('\0'), 'data', data, 'the path of a directory');
+  return data;
+}
+
+/** @param {ServerOptions['durability']} durability */
+function readDurability(durability = {}) {
+  if (isPlain(durability)) {
+    for (const name of ['replicas', 'timeoutMs']) if (name in durability) unsupported(`durability.${name}`);
+  }
+  needGroup('durability', durability, ['fsync']);
+  const { fsync = DEFAULTS.fsync } = durability;
+  need(typeof fsync === 'boolean', 'durability.fsync', fsync, 'true or false');
+  return fsync;
+}
+
+/** @param {string | undefined} node */
+function readNode(node = crypto.randomUUID().slice(0, 8)) {
+  need(typeof node === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(node), 'node', node, '1 to 64 of A-Z a-z 0-9 _ . -');
+  return node;
+}
+
+/** @param {ServerOptions['limits']} limits */
+function readLimits(limits = {}) {
+  needGroup('limits', limits, Object.keys(LIMITS));
+  const read = /** @type {Settings['limits']} */ ({});
+  for (const [name, { value: byDefault, min, max, unit }] of Object.entries(LIMITS)) {
+    const value = /** @type {Record<string, number | undefined>} */ (limits)[name] ?? byDefault;
+    const good = Number.isSafeInteger(value) && value >= min && value <= max;
+    need(good, `limits.${name}`, value, `an integer from ${min} to ${max} (${unit})`);
+    /** @type {Record<string, number>} */ (read)[name] = value;
+  }
+  need(read.body < read.frame, 'limits.body', read.body, `less than limits.frame (${read.frame}), which carries it`);
+  return read;
+}
+
+/** @param {ServerOptions['dedup']} dedup */
+function readDedup(dedup = {}) {
+  needGroup('dedup', dedup, ['windowMs', 'tokens']);
+  const { windowMs = DEFAULTS.dedupWindowMs, tokens = 'off' } = dedup;
+  const good = Number.isSafeInteger(windowMs) && windowMs >= 1000 && windowMs <= 31_536_000_000;
+  need(good, 'dedup.windowMs', windowMs, 'an integer from 1000 (a second) to 31536000000 (a year), in milliseconds');
+  if (['accepted', 'required'].includes(tokens)) unsupported('dedup.tokens', 'other than off is not in this version');
+  need(tokens === 'off', 'dedup.tokens', tokens, "'off'");
+  return windowMs;
+}
+
+/**
+ * @param {ServerOptions} options
+ * @returns {{ authenticate: import('./authenticate.js').Authenticator, loopbackOnly: boolean }}
+ */
+function readAuthentication({ authenticate, jwtSecret, jwks, insecure }) {
+  need(insecure === undefined || typeof insecure === 'boolean', 'insecure', insecure, 'true or false');
+  const given = [authenticate, jwtSecret, jwks, insecure || undefined].filter((way) => way !== undefined);
+  const ways = 'exactly one of authenticate, jwtSecret, jwks and insecure: true';
+  need(given.length === 1, 'authenticate', undefined, `given, ${ways}`);
+  if (authenticate !== undefined) {
+    need(typeof authenticate === 'function', 'authenticate', authenticate, 'a function');
+    return { authenticate, loopbackOnly: false };
+  }
+  if (jwtSecret !== undefined) {
+    const good = typeof jwtSecret === 'string' && Buffer.byteLength(jwtSecret) >= MIN_SECRET_BYTES;
+    need(good, 'jwtSecret', jwtSecret, `a string of at least ${MIN_SECRET_BYTES} bytes`);
+    return { authenticate: bySecret(jwtSecret), loopbackOnly: false };
+  }
+  if (jwks !== undefined) {
+    const good = typeof jwks === 'string' && URL.canParse(jwks) && /^https?:$/.test(new URL(jwks).protocol);
+    need(good, 'jwks', jwks, 'an http or https URL');
+    return { authenticate: byKeySet(jwks), loopbackOnly: false };
+  }
+  return { authenticate: tokenIsUser, loopbackOnly: true };
+}
+
+/** @param {string[] | undefined} origins */
+function readOrigins(origins) {
+  if (origins === undefined) return null;
+  need(Array.isArray(origins), 'origins', origins, 'an array of origins');
+  for (const origin of origins) {
+    const good = typeof origin === 'string' && URL.canParse(origin) && new URL(origin).origin === origin;
+    need(good, 'origins', undefined, `an array of origins as browsers send them, like https://example.com`);
+  }
+  return new Set(origins);
+}
+
+const silent = () => {};
+
+/** @param {ServerOptions['logger']} logger */
+function readLogger(logger = {}) {
+  need(typeof logger === 'object' && logger !== null, 'logger', logger, 'a pino-compatible logger');
+  const read = /** @type {Logger} */ ({});
+  for (const level of /** @type {(keyof Logger)[]} */ (['error', 'warn', 'info', 'debug'])) {
+    const method = logger[level];
+    need(method === undefined || typeof method === 'function', `logger.${level}`, method, 'a function');
+    read[level] = method ? method.bind(logger) : silent;
+  }
+  return read;
+}

@@ -1,0 +1,316 @@
+// createServer: one engine on one store, its sockets, and what an application calls.
+
+import { EventEmitter } from 'node:events';
+import { CLOSE } from '../protocol/constants.js';
+import { EveryonceError, errorOf } from '../protocol/errors.js';
+import { dispatch } from './batch.js';
+import { changeMembers, createConversation, publish, readAs } from './calls.js';
+import { Connections } from './connections.js';
+import { DEFAULTS, DRAIN, EDGE } from './defaults.js';
+import { HttpEndpoints } from './http.js';
+import { listen, makeHttpServer, stopListening } from './listen.js';
+import { Metrics } from './metrics.js';
+import { mount } from './mount.js';
+import { loadAddon } from './native.js';
+import { need, readOptions } from './options.js';
+import { isLoopbackHost } from './origin.js';
+import { Requests } from './requests.js';
+import { Wheel } from './wheel.js';
+import { WsEdge } from './ws-edge.js';
+
+/**
+ * @typedef {import('./options.js').ServerOptions} ServerOptions
+ * @typedef {import('node:net').AddressInfo} AddressInfo
+ */
+
+/** Codes that the addon throws when it can't open a store. */
+const STORE_CODES = /^STORE_[A-Z]+$/;
+
+/**
+ * Opens the store and makes a server for it. Nothing listens yet: attach it to an http server, or let it listen.
+ *
+ * @param {ServerOptions} [options]
+ * @returns {Server}
+ * @throws {EveryonceError} BAD_OPTION, UNSUPPORTED (`option`); STORE_LOCKED, STORE_UNWRITABLE, STORE_VERSION,
+ *   STORE_CORRUPT (`data`); ADDON_MISSING
+ */
+export function createServer(options) {
+  return new Server(readOptions(options), loadAddon().Engine);
+}
+
+/**
+ * Events: `message` (m), `connect` ({ user, device }), `disconnect` ({ user, device }), `error` (EveryonceError; only
+ * logged where nobody listens).
+ */
+export class Server extends EventEmitter {
+  #settings;
+  #engine;
+  #wheel = new Wheel(EDGE.wheelSlotMs);
+  #metrics;
+  #connections;
+  #edge;
+  #requests;
+  /** @type {(() => void)[]} */
+  #unmounts = [];
+  /** @type {import('node:http').Server | undefined} */
+  #own;
+  /** @type {Promise<void> | undefined} */
+  #closing;
+  /** The engine's counters when it stopped. @type {Record<string, any> | undefined} */
+  #lastStats;
+  /** @type {() => void} */
+  #whenStopped = () => {};
+  /** @type {Promise<boolean>} */
+  #stopped = new Promise((resolve) => (this.#whenStopped = () => resolve(true)));
+
+  /**
+   * Use createServer.
+   *
+   * @param {import('./options.js').Settings} settings
+   * @param {import('./native.js').EngineConstructor} Engine
+   */
+  constructor(settings, Engine) {
+    super();
+    this.#settings = settings;
+    this.#engine = this.#open(Engine);
+    this.#requests = new Requests((id, user, packet) => this.#engine.request(id, user, packet));
+    this.#metrics = new Metrics({
+      stats: () => this.#counters(),
+      connections: () => this.#connections.size,
+      inboxBytes: () => this.#connections.inboxBytes,
+      requests: () => this.#requests.size,
+    });
+    this.#connections = new Connections({
+      authenticate: settings.authenticate,
+      wheel: this.#wheel,
+      metrics: this.#metrics,
+      fault: (error) => this.#fault(error),
+      refused: (who) => settings.logger.debug(who, 'everyonce: not authenticated'),
+    });
+    this.#edge = new WsEdge(settings, this.#connections, this.#wheel);
+    this.#connections.connect(this.#engine);
+    this.#wheel.start();
+  }
+
+  /**
+   * Serves WebSockets at `path` and HTTP below it on an http server that may have other uses. Attach after the
+   * application's own `request` listeners are there.
+   *
+   * @param {import('./mount.js').HttpServer} httpServer
+   * @param {{ path?: string }} [options]
+   * @returns {this}
+   */
+  attach(httpServer, { path = DEFAULTS.path } = {}) {
+    this.#needOpen();
+    need(typeof httpServer?.on === 'function', 'httpServer', httpServer, 'an http.Server or https.Server');
+    const isPath = typeof path === 'string' && (path === '/' || /^(\/[A-Za-z0-9_.~-]+)+$/.test(path));
+    need(isPath, 'path', path, 'a path like /everyonce');
+    const endpoints = new HttpEndpoints(path === '/' ? '' : path, {
+      isReady: () => !this.#closing,
+      metrics: () => this.metrics(),
+      metricsType: () => this.#metrics.contentType,
+    });
+    this.#unmounts.push(mount(httpServer, endpoints, this.#edge));
+    return this;
+  }
+
+  /**
+   * Listens by itself, with an http server of its own.
+   *
+   * @param {number} port 0: any that is free
+   * @param {string} [host] default: this machine only
+   * @param {{ path?: string }} [options]
+   * @returns {Promise<AddressInfo>} when connections are accepted
+   * @throws {EveryonceError} EADDRINUSE and its like; the server is to be closed, or may try another port
+   */
+  async listen(port, host = DEFAULTS.host, { path } = {}) {
+    this.#needOpen();
+    need(Number.isInteger(port) && port >= 0 && port <= 65_535, 'port', port, 'an integer from 0 to 65535');
+    need(typeof host === 'string' && host !== '', 'host', host, 'a name or an address');
+    need(!this.#own, 'port', port, 'listened on once: this server listens already');
+    const isSafe = !this.#settings.loopbackOnly || isLoopbackHost(host);
+    need(
+      isSafe,
+      'insecure',
+      undefined,
+      `left out where others can connect (${host}): use a loopback host or real tokens`,
+    );
+    const own = makeHttpServer();
+    this.attach(own, { path });
+    this.#own = own;
+    try {
+      return await listen(own, port, host);
+    } catch (error) {
+      this.#own = undefined;
+      this.#unmounts.pop()?.();
+      throw error;
+    }
+  }
+
+  /**
+   * Stores a message in a user's name and delivers it: once for each (conv, from, id), however often it is called.
+   *
+   * @param {import('./calls.js').Publication} publication
+   * @returns {Promise<import('./calls.js').Published>} when it is as durable as the server makes it
+   */
+  async publish(publication) {
+    this.#needOpen();
+    return publish(this.#requests, publication);
+  }
+
+  /** @param {import('./calls.js').NewConversation} conversation calling again with the same is fine */
+  async createConversation(conversation) {
+    this.#needOpen();
+    await createConversation(this.#requests, conversation);
+  }
+
+  /**
+   * @param {string} conv
+   * @param {string[]} users
+   */
+  async addMembers(conv, users) {
+    this.#needOpen();
+    await changeMembers(this.#requests, 'add', conv, users);
+  }
+
+  /**
+   * @param {string} conv
+   * @param {string[]} users
+   */
+  async removeMembers(conv, users) {
+    this.#needOpen();
+    await changeMembers(this.#requests, 'remove', conv, users);
+  }
+
+  /**
+   * @param {string} conv
+   * @param {{ before?: number, after?: number, limit?: number }} [range]
+   */
+  async history(conv, { before, after, limit } = {}) {
+    this.#needOpen();
+    return readAs(this.#requests, '', { t: 'history', conv, before, after, limit });
+  }
+
+  /**
+   * @param {string} user
+   * @param {string} device
+   */
+  async counts(user, device) {
+    this.#needOpen();
+    return readAs(this.#requests, user, { t: 'counts', device });
+  }
+
+  /**
+   * @param {string} user
+   * @param {string} device
+   * @param {{ conv?: string, limit?: number, order?: 'oldest' | 'newest', next?: string }} [page]
+   */
+  async pull(user, device, { conv, limit, order, next } = {}) {
+    this.#needOpen();
+    return readAs(this.#requests, user, { t: 'pull', device, conv, limit, order, next });
+  }
+
+  /** Counters since the start, the engine's and the server's. */
+  stats() {
+    return { ...this.#counters(), connections: this.#connections.size, requests: this.#requests.size };
+  }
+
+  /** @returns {Promise<string>} Prometheus text */
+  metrics() {
+    return this.#metrics.text();
+  }
+
+  /**
+   * Goes down in order: tells clients to reconnect, gives them a moment, finishes what was taken, closes the store, closes
+   * the rest with 1012. Calling again waits for the same.
+   *
+   * @returns {Promise<void>}
+   */
+  close() {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close() {
+    this.#edge.stopAccepting();
+    const own = this.#own && stopListening(this.#own);
+    if (this.#connections.size > 0) {
+      this.#engine.drain(DRAIN.afterMs);
+      await this.#edge.idle(DRAIN.waitMs);
+    }
+    this.#connections.disconnect();
+    this.#lastStats = this.#engine.stats();
+    this.#engine.stop();
+    // The last answers are written while the engine stops, so the sockets are closed after it.
+    const isStopped = await Promise.race([this.#stopped, after(DRAIN.stopMs)]);
+    this.#edge.closeAll(CLOSE.restart);
+    await this.#edge.emptied(EDGE.closeTimeoutMs);
+    this.#requests.abandon();
+    for (const unmount of this.#unmounts.splice(0)) unmount();
+    await own?.finish();
+    this.#wheel.stop();
+    this.#metrics.stop();
+    if (!isStopped) throw new EveryonceError('STORE_STUCK', `the store did not close within ${DRAIN.stopMs} ms`);
+  }
+
+  /** @param {import('./native.js').EngineConstructor} Engine */
+  #open(Engine) {
+    const { data, fsync, node, limits, dedupWindowMs } = this.#settings;
+    const { frame, body, window, page, rate } = limits;
+    const options = { data, fsync, node, limits: { frame, body, window, page, rate }, dedupWindowMs };
+    try {
+      return new Engine({ ...options, events: { message: true } }, (bytes, index) => this.#received(bytes, index));
+    } catch (cause) {
+      const { code = '', message } = /** @type {NodeJS.ErrnoException} */ (cause);
+      if (STORE_CODES.test(code)) throw new EveryonceError(code, message, { cause, data, option: 'data' });
+      throw cause;
+    }
+  }
+
+  /**
+   * @param {Buffer} bytes
+   * @param {Uint32Array} index
+   */
+  #received(bytes, index) {
+    dispatch(bytes, index, this.#receiver);
+  }
+
+  /** @type {import('./batch.js').BatchReceiver} */
+  #receiver = {
+    write: (id, frames) => this.#connections.write(id, frames),
+    close: (id, code) => this.#connections.close(id, code),
+    authenticate: (id, hello) => void this.#connections.authenticate(id, hello),
+    answer: (id, packet) => this.#requests.answer(id, packet),
+    event: (event) => this.#tell(event),
+    drained: () => this.#connections.drained(),
+    stopped: () => this.#whenStopped(),
+  };
+
+  /** @param {Record<string, any> & { event: string }} record */
+  #tell({ event, ...about }) {
+    if (event === 'error') this.#fault(errorOf(about));
+    // Not from here: what a listener throws would take the rest of the batch with it.
+    else if (this.listenerCount(event) > 0) process.nextTick(() => this.emit(event, about));
+  }
+
+  /** @param {EveryonceError} error that no call can be given */
+  #fault(error) {
+    this.#settings.logger.error({ err: error }, `everyonce: ${error.message}`);
+    if (this.listenerCount('error') > 0) process.nextTick(() => this.emit('error', error));
+  }
+
+  #counters() {
+    return this.#lastStats ?? this.#engine.stats();
+  }
+
+  #needOpen() {
+    if (this.#closing) throw new EveryonceError('CLOSED', 'the server is closed');
+  }
+}
+
+/**
+ * @param {number} ms
+ * @returns {Promise<false>}
+ */
+function after(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms, false).unref());
+}
