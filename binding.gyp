@@ -11,7 +11,8 @@
   'target_defaults': {
     'include_dirs': ['src'],
     'cflags!': ['-Wno-unused-parameter'],
-    'cflags': ['-Wall', '-Wextra', '-Wshadow', '-fvisibility=hidden'],
+    # Designated initializers leave members at their defaults on purpose.
+    'cflags': ['-Wall', '-Wextra', '-Wshadow', '-Wno-missing-field-initializers', '-fvisibility=hidden'],
     'cflags_cc!': ['-std=gnu++17', '-std=gnu++20'],
     'cflags_cc': ['-std=c++20', '-fno-exceptions', '-fno-rtti'],
     'configurations': {

@@ -5,7 +5,7 @@ const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '
 const frameMs = 100;
 /** On a plain log, a step that takes long says so this often. */
 const reminderMs = 20_000;
-const shownLinesByDefault = 40;
+const shownLinesByDefault = 100;
 
 /** @param {number} sinceMs a value of performance.now() */
 export function elapsed(sinceMs) {
