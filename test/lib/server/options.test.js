@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { EveryonceError } from '../../../lib/protocol/errors.js';
+import { LIMITS } from '../../../lib/server/defaults.js';
+import { readOptions } from '../../../lib/server/options.js';
+
+const insecure = true;
+
+const refuses = (options, code, option, says = /./) =>
+  assert.throws(
+    () => readOptions(options),
+    (error) => {
+      assert.ok(error instanceof EveryonceError, String(error));
+      assert.deepEqual([error.code, error.option], [code, option]);
+      assert.match(error.message, says);
+      return true;
+    },
+  );
+
+describe('options', () => {
+  it('has a default for everything but who is it', () => {
+    const settings = readOptions({ insecure });
+    assert.equal(settings.data, './data');
+    assert.equal(settings.fsync, true);
+    assert.equal(settings.dedupWindowMs, 86_400_000);
+    assert.equal(settings.origins, null);
+    assert.equal(settings.loopbackOnly, true);
+    assert.match(settings.node, /^[0-9a-f]{8}$/);
+    for (const [name, { value }] of Object.entries(LIMITS)) assert.equal(settings.limits[name], value, name);
+    settings.logger.error({}, 'nothing is written');
+  });
+
+  it('takes a store in memory by both names', () => {
+    assert.equal(readOptions({ insecure, memory: true }).data, null);
+    assert.equal(readOptions({ insecure, data: null }).data, null);
+    refuses({ insecure, memory: true, data: './x' }, 'BAD_OPTION', 'data');
+  });
+
+  it('keeps options that are given as undefined at their defaults', () => {
+    const settings = readOptions({ insecure, data: undefined, redis: undefined, limits: { rate: undefined } });
+    assert.equal(settings.limits.rate, 100);
+  });
+
+  it('refuses options of later versions by name', () => {
+    for (const option of ['redis', 'retention', 'archive', 'authorize', 'serviceKey']) {
+      refuses({ insecure, [option]: {} }, 'UNSUPPORTED', option);
+    }
+    refuses({ insecure, durability: { replicas: 1 } }, 'UNSUPPORTED', 'durability.replicas');
+    refuses({ insecure, dedup: { tokens: 'required' } }, 'UNSUPPORTED', 'dedup.tokens');
+  });
+
+  it('refuses what does not exist, at both levels', () => {
+    refuses({ insecure, dta: './x' }, 'BAD_OPTION', 'dta', /no such option/);
+    refuses({ insecure, limits: { farme: 1 } }, 'BAD_OPTION', 'limits.farme', /frame/);
+    refuses({ insecure, durability: { sync: true } }, 'BAD_OPTION', 'durability.sync');
+    refuses([], 'BAD_OPTION', 'options');
+  });
+
+  const wrong = [
+    ['data', 5],
+    ['data', ''],
+    ['data', 'a\0b'],
+    ['memory', 'yes'],
+    ['durability', 'disk'],
+    ['node', 'a b'],
+    ['limits', 5],
+    ['dedup', []],
+    ['origins', 'https://example.com'],
+    ['origins', ['example.com']],
+    ['origins', ['https://example.com/']],
+    ['origins', ['*']],
+    ['logger', 5],
+  ];
+  for (const [option, value] of wrong) {
+    it(`refuses ${option}: ${JSON.stringify(value)}`, () => refuses({ insecure, [option]: value }, 'BAD_OPTION', option));
+  }
+
+  it('refuses wrong values inside groups, and says what it wants', () => {
+    refuses({ insecure, durability: { fsync: 1 } }, 'BAD_OPTION', 'durability.fsync', /true or false, not 1/);
+    refuses({ insecure, dedup: { windowMs: 5 } }, 'BAD_OPTION', 'dedup.windowMs');
+    refuses({ insecure, dedup: { tokens: 'on' } }, 'BAD_OPTION', 'dedup.tokens');
+    refuses({ insecure, logger: { warn: 1 } }, 'BAD_OPTION', 'logger.warn');
+    for (const [name, { min, max }] of Object.entries(LIMITS)) {
+      for (const value of [min - 1, max + 1, min + 0.5, String(min), NaN]) {
+        refuses({ insecure, limits: { [name]: value } }, 'BAD_OPTION', `limits.${name}`, new RegExp(`${min} to ${max}`));
+      }
+    }
+    refuses({ insecure, limits: { body: 2048, frame: 2048 } }, 'BAD_OPTION', 'limits.body');
+  });
+
+  it('wants exactly one way to know who it is', () => {
+    const secret = 's'.repeat(32);
+    refuses({}, 'BAD_OPTION', 'authenticate', /exactly one/);
+    refuses({ insecure: false }, 'BAD_OPTION', 'authenticate');
+    refuses({ insecure, jwtSecret: secret }, 'BAD_OPTION', 'authenticate');
+    refuses({ authenticate: 'alice' }, 'BAD_OPTION', 'authenticate');
+    refuses({ jwks: 'file:///etc/passwd' }, 'BAD_OPTION', 'jwks');
+    assert.equal(readOptions({ jwtSecret: secret, insecure: false }).loopbackOnly, false);
+    assert.equal(readOptions({ jwks: 'https://example.com/keys' }).loopbackOnly, false);
+    const authenticate = () => null;
+    assert.equal(readOptions({ authenticate }).authenticate, authenticate);
+  });
+
+  it('refuses a short secret without saying it', () => {
+    refuses({ jwtSecret: 'hunter2' }, 'BAD_OPTION', 'jwtSecret', /^(?!.*hunter2).*32 bytes/);
+  });
+});
