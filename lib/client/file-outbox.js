@@ -12,7 +12,9 @@ import { JournalOutbox } from './outbox.js';
 /** Directories that this process has open: a lock file can not tell two owners in one process apart. @type {Set<string>} */
 const openDirectories = new Set();
 
-/** @implements {import("./outbox.js").Storage} */
+/** @typedef {import('./outbox.js').Storage} Storage */
+
+/** @implements {Storage} */
 class FileStorage {
   /** @type {string} */
   #dir;

@@ -15,6 +15,7 @@ const SLOTS = 64;
 /**
  * @typedef {import('./outbox.js').OutboxRecord} OutboxRecord
  * @typedef {import('./outbox.js').Entry} Entry
+ * @typedef {import('./outbox.js').Storage} Storage
  *
  * @typedef {object} Platform what the browser gives, or a test in its place
  * @property {IDBFactory} [indexedDB]
@@ -68,7 +69,7 @@ export function emptyAbandonedSlot(records) {
   return { adds, rest: state.snapshot() };
 }
 
-/** @implements {import('./outbox.js').Storage} */
+/** @implements {Storage} */
 class IndexedDBStorage {
   /** @type {Platform} */
   #platform;

@@ -252,9 +252,10 @@ const RECORDS = {
     state.positions.set(conv, position);
   },
 
-  /** { conv, epoch, keep }: a new epoch; what was handled above `keep` is void, and known again when it comes back. */
-  void(state, { conv, epoch, keep }) {
+  /** { conv, epoch, keep, key? }: a new epoch; what was handled above `keep` is void, and known again when it comes back. */
+  void(state, { conv, epoch, keep, key: running }) {
     const position = state.position(conv);
+    if (running !== undefined && !position.voided.includes(running)) position.voided.push(running);
     for (const [seq, key] of position.recent) if (seq > keep && !position.voided.includes(key)) position.voided.push(key);
     keepLast(position.voided, RECENT_KEPT);
     position.recent = position.recent.filter(([seq]) => seq <= keep);

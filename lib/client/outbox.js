@@ -175,10 +175,16 @@ export class JournalOutbox {
     this.#enqueue(record);
   }
 
-  /** A new epoch of the conversation begins after `keep`. @param {string} conv @param {number} epoch @param {number} keep */
-  voidAbove(conv, epoch, keep) {
+  /**
+   * A new epoch of the conversation begins after `keep`.
+   * @param {string} conv
+   * @param {number} epoch
+   * @param {number} keep
+   * @param {string} [key] of a message that was being handled meanwhile
+   */
+  voidAbove(conv, epoch, keep, key) {
     this.#pending.positions.delete(conv);
-    this.#note({ k: 'void', conv, epoch, keep });
+    this.#note({ k: 'void', conv, epoch, keep, ...(key === undefined ? {} : { key }) });
   }
 
   /** A new device: what waits keeps its old numbers until `adopt`. @param {string} device */

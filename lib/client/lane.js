@@ -1,0 +1,529 @@
+/**
+ * The sending side of one conversation: what waits, in order of n, and the rules of docs/protocol.md "Sending".
+ *
+ * A lane transmits from `cursor` on, never further than a span of 64 from the oldest unanswered number. One timer
+ * watches the oldest only: a timer per message would let a resend overtake. Anything that says "go back" (time-out,
+ * gap, a new connection) moves the cursor back, so order is kept by construction.
+ */
+import { EveryonceError, LIMITS, encodeSend, errorOf, utf8Bytes } from '../protocol/index.js';
+import { backoff } from './clock.js';
+
+/** Bounds of the wait after an answer that says "again later", ms. */
+const LATER = { min: 50, max: 15_000 };
+/** A `retry` longer than this is taken for this, ms. */
+const LONGEST_RETRY_MS = 60_000;
+
+/**
+ * @typedef {import('./outbox-state.js').Entry} Entry
+ * @typedef {import('../protocol/index.js').Packet} Packet
+ * @typedef {{ id: string, conv: string, seq: number, epoch: number, mid: string, at: number, dup: boolean, safe?: string }} Sent
+ */
+
+/** One message on its way. */
+export class Send {
+  /** @type {'queued' | 'sent' | 'acked' | 'unconfirmed' | 'rejected'} */
+  status = 'queued';
+  /** Transmissions so far. */
+  attempts = 0;
+  /** Transmissions on this connection that are not answered. */
+  inFlight = 0;
+  /** The connection that it was last transmitted on. */
+  connection = 0;
+  sentAt = 0;
+  /** The timer ran out for it on this connection. */
+  timedOut = false;
+  /** Connections in a row that ended, or were given up, without an answer to it. */
+  silentConnections = 0;
+  /** Not to be transmitted while someone asks what became of it. */
+  held = false;
+  /** @type {((sent: Sent) => void)[]} */
+  resolvers = [];
+  /** @type {((error: EveryonceError) => void)[]} */
+  rejecters = [];
+  /** Whoever waits for its number to be skipped. @type {{ resolve: () => void, reject: (error: EveryonceError) => void } | null} */
+  discarding = null;
+
+  /** @param {Entry} entry */
+  constructor(entry) {
+    this.entry = entry;
+    if (entry.frozen) this.status = 'unconfirmed';
+  }
+
+  /** @returns {Promise<Sent>} */
+  promise() {
+    return new Promise((resolve, reject) => {
+      this.resolvers.push(resolve);
+      this.rejecters.push(reject);
+    });
+  }
+
+  /** @param {Sent} sent */
+  resolve(sent) {
+    for (const resolve of this.resolvers) resolve(sent);
+    this.resolvers = [];
+    this.rejecters = [];
+  }
+
+  /** @param {EveryonceError} error */
+  reject(error) {
+    for (const reject of this.rejecters) reject(error);
+    this.resolvers = [];
+    this.rejecters = [];
+  }
+}
+
+/**
+ * What a lane needs from the sender that owns it.
+ * @typedef {object} LaneHost
+ * @property {import('./clock.js').Clock} clock
+ * @property {import('./clock.js').Random} random
+ * @property {import('./outbox.js').JournalOutbox} outbox
+ * @property {import('./pace.js').RoundTrip} roundTrip
+ * @property {{ ackTimeout: number, retries: number }} options
+ * @property {boolean} online
+ * @property {number} connection
+ * @property {{ body: number, frame: number }} limits
+ * @property {(text: string, lane: Lane) => boolean} transmit false: not now; the lane is pumped again when it may
+ * @property {(question: Packet) => Promise<Packet>} ask ends with the connection
+ * @property {(send: Send, error?: EveryonceError) => void} changed
+ * @property {(conv: string, epoch: number, seq: number) => void} own an own message has this place
+ * @property {(reason: string) => void} connectionIsDead
+ * @property {() => void} deviceIsTaken
+ * @property {(lane: Lane) => void} emptied
+ */
+
+export class Lane {
+  /** What is to be sent, in order. @type {Send[]} */
+  sends = [];
+  /** What is only shown. @type {Map<string, Send>} */
+  frozen = new Map();
+  /** @type {Map<string, Send>} */
+  byId = new Map();
+  /** Index in `sends` of what is transmitted next on this connection. */
+  cursor = 0;
+  /** A status or skip is under way; nothing is transmitted before its answer. */
+  busy = false;
+  /** @type {any} */
+  #timer = null;
+  /** What the timer watches. @type {Send | null} */
+  #watched = null;
+  #tries = 0;
+  /** @type {any} */
+  #pause = null;
+  #pauses = 0;
+
+  /** @param {string} conv @param {LaneHost} host */
+  constructor(conv, host) {
+    this.conv = conv;
+    this.host = host;
+  }
+
+  get isEmpty() {
+    return this.sends.length === 0 && this.frozen.size === 0 && !this.busy;
+  }
+
+  /** @param {Entry} entry @returns {Send} */
+  add(entry) {
+    const known = this.byId.get(entry.id);
+    if (known) return known;
+    const send = new Send(entry);
+    this.byId.set(entry.id, send);
+    if (entry.frozen) this.frozen.set(entry.id, send);
+    else this.sends.push(send);
+    return send;
+  }
+
+  /** Puts the sends into the outbox's order again, and begins with the first. */
+  reorder() {
+    const order = new Map(this.host.outbox.state.entriesOf(this.conv).map((entry, index) => [entry.id, index]));
+    this.sends.sort((a, b) => (order.get(a.entry.id) ?? 0) - (order.get(b.entry.id) ?? 0));
+    this.goBack();
+  }
+
+  goBack() {
+    this.cursor = 0;
+  }
+
+  /** A connection is there: all that is unanswered, in order, before anything new. */
+  onOnline() {
+    this.busy = false;
+    this.#pauses = 0;
+    this.#endPause();
+    this.#unwatch();
+    for (const send of this.sends) send.inFlight = 0;
+    this.goBack();
+    this.pump();
+  }
+
+  /** The connection is gone: what waited on it in vain is counted. */
+  onLost() {
+    this.busy = false;
+    this.#endPause();
+    this.#unwatch();
+    const { connection, options } = this.host;
+    for (const send of this.sends) {
+      if (!send.timedOut || send.connection !== connection) continue;
+      send.timedOut = false;
+      send.silentConnections += 1;
+      if (send.silentConnections >= Math.max(1, options.retries)) this.#unconfirmed(send);
+    }
+  }
+
+  stop() {
+    this.#endPause();
+    this.#unwatch();
+  }
+
+  pump() {
+    const { host } = this;
+    if (!host.online || this.busy || this.#pause) return;
+    while (this.cursor < this.sends.length) {
+      const send = this.sends[this.cursor];
+      const { entry } = send;
+      if (entry.device !== host.outbox.state.device) {
+        if (this.cursor === 0) void this.#move();
+        break;
+      }
+      if (entry.n - this.sends[0].entry.n >= LIMITS.sendSpan || send.held) break;
+      if (entry.skip) {
+        if (this.cursor === 0) void this.#skip(entry.n, entry.n, send);
+        break;
+      }
+      const text = encodeSend(/** @type {any} */ (entry));
+      if (this.#tooLarge(entry, text)) {
+        void this.#giveUpTooLarge(send);
+        break;
+      }
+      if (!host.transmit(text, this)) break;
+      this.cursor += 1;
+      this.#transmitted(send);
+    }
+    this.#watch();
+  }
+
+  /** @param {Entry} entry @param {string} text */
+  #tooLarge({ bodyText }, text) {
+    const { body, frame } = this.host.limits;
+    return utf8Bytes(bodyText) > body || utf8Bytes(text) > frame;
+  }
+
+  /** @param {Send} send */
+  #transmitted(send) {
+    send.inFlight += 1;
+    send.attempts += 1;
+    send.connection = this.host.connection;
+    send.sentAt = this.host.clock.now();
+    if (send.status === 'queued') {
+      send.status = 'sent';
+      this.host.changed(send);
+    }
+  }
+
+  /** Sets the one timer on the oldest unanswered send, if it was transmitted here. */
+  #watch() {
+    const oldest = this.sends[0];
+    const watch = oldest && this.cursor > 0 && this.host.online && oldest.connection === this.host.connection ? oldest : null;
+    if (watch === this.#watched) return;
+    this.#unwatch();
+    if (!watch) return;
+    this.#watched = watch;
+    this.#setTimer();
+  }
+
+  #setTimer() {
+    const { clock, roundTrip, options, random } = this.host;
+    this.#timer = clock.setTimeout(() => this.#timedOut(), roundTrip.waitMs(options.ackTimeout, this.#tries, random));
+  }
+
+  #unwatch() {
+    this.host.clock.clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#watched = null;
+    this.#tries = 0;
+  }
+
+  #timedOut() {
+    const { options, connection } = this.host;
+    for (const send of this.sends.slice(0, this.cursor)) if (send.connection === connection) send.timedOut = true;
+    // What already counts as unconfirmed is offered on, but no more connections are given up for it.
+    if (this.#tries >= options.retries && this.#watched?.status !== 'unconfirmed') {
+      return this.host.connectionIsDead(`no answer in ${this.conv}`);
+    }
+    this.#tries += 1;
+    this.#setTimer();
+    this.goBack();
+    this.pump();
+  }
+
+  /** @param {Send} send */
+  #unconfirmed(send) {
+    if (send.status === 'unconfirmed') return;
+    send.status = 'unconfirmed';
+    const error = new EveryonceError('UNCONFIRMED', undefined, { id: send.entry.id, conv: this.conv });
+    send.reject(error);
+    this.host.changed(send, error);
+  }
+
+  /** @param {Send} send */
+  #remove(send) {
+    this.byId.delete(send.entry.id);
+    this.frozen.delete(send.entry.id);
+    const index = this.sends.indexOf(send);
+    if (index >= 0) this.sends.splice(index, 1);
+    if (index >= 0 && index < this.cursor) this.cursor -= 1;
+    if (this.isEmpty) this.host.emptied(this);
+  }
+
+  /** @param {Packet} ack */
+  onAck(ack) {
+    const send = this.byId.get(ack.id);
+    if (!send || (ack.n !== undefined && ack.n !== send.entry.n)) return;
+    if (send.attempts === 1 && send.connection === this.host.connection) {
+      this.host.roundTrip.measured(this.host.clock.now() - send.sentAt);
+    }
+    this.#pauses = 0;
+    this.#accepted(send, ack);
+    this.pump();
+  }
+
+  /** @param {Send} send @param {Packet} place with seq, epoch, mid, at; `dup` where it was accepted earlier */
+  #accepted(send, { seq, epoch, mid, at, dup, safe }) {
+    const { id } = send.entry;
+    send.status = 'acked';
+    this.host.outbox.settle(send.entry, { seq, epoch, mid, at });
+    this.#remove(send);
+    send.discarding?.reject(new EveryonceError('ALREADY_ACCEPTED', undefined, { id, conv: this.conv, seq }));
+    send.resolve({ id, conv: this.conv, seq, epoch, mid, at, dup: dup === true, ...(safe === undefined ? {} : { safe }) });
+    this.host.changed(send);
+  }
+
+  /** @param {Packet} nack */
+  onNack(nack) {
+    const send = this.byId.get(nack.id);
+    if (!send || (nack.n !== undefined && nack.n !== send.entry.n)) return;
+    send.inFlight = Math.max(0, send.inFlight - 1);
+    send.timedOut = false;
+    if (nack.code === 'gap') this.#gap(send, nack.expected);
+    else if (nack.code === 'conflict') this.host.deviceIsTaken();
+    else if (nack.code === 'unknown_producer') void this.#reintroduce();
+    else if (nack.code === 'too_old') this.#freeze(send);
+    else if (typeof nack.retry === 'number') this.#later(nack.retry);
+    else this.#rejected(send, errorOf(nack, { id: send.entry.id, conv: this.conv }));
+    this.pump();
+  }
+
+  /** Sends from `expected` on, unless a later transmission of the same message is still to be answered. @param {Send} send @param {unknown} expected */
+  #gap(send, expected) {
+    if (send.inFlight > 0 || this.busy) return;
+    this.goBack();
+    const lowest = this.sends[0];
+    if (!Number.isSafeInteger(expected) || !lowest || Number(expected) >= lowest.entry.n) return;
+    const from = Number(expected);
+    // The server lacks numbers that are settled here. What it once acked is offered again; the rest is given up.
+    const again = this.host.outbox.reoffer(this.conv, (entry) => entry.n >= from && entry.device === lowest.entry.device);
+    if (again.length > 0) return this.offerAgain(again);
+    void this.#skip(from, lowest.entry.n - 1);
+  }
+
+  /** @param {Entry[]} entries acked once, lost by the server */
+  offerAgain(entries) {
+    for (const entry of entries) this.host.changed(this.add(entry));
+    this.reorder();
+    this.pump();
+  }
+
+  /** @param {number} retryMs */
+  #later(retryMs) {
+    this.goBack();
+    if (this.#pause) return;
+    const { clock, random } = this.host;
+    const waitMs = Math.max(Math.min(Math.max(0, retryMs), LONGEST_RETRY_MS), backoff(LATER, this.#pauses, random));
+    this.#pauses += 1;
+    this.#unwatch();
+    this.#pause = clock.setTimeout(() => {
+      this.#pause = null;
+      this.goBack();
+      this.pump();
+    }, waitMs);
+  }
+
+  #endPause() {
+    this.host.clock.clearTimeout(this.#pause);
+    this.#pause = null;
+  }
+
+  /** @param {Send} send @param {EveryonceError} error */
+  #rejected(send, error) {
+    send.status = 'rejected';
+    this.host.outbox.settle(send.entry);
+    this.#remove(send);
+    send.reject(error);
+    this.host.changed(send, error);
+  }
+
+  /** @param {Send} send */
+  #freeze(send) {
+    this.host.outbox.freeze(send.entry);
+    this.#remove(send);
+    this.byId.set(send.entry.id, send);
+    this.frozen.set(send.entry.id, send);
+    this.#unconfirmed(send);
+  }
+
+  /** @param {Send} send */
+  async #giveUpTooLarge(send) {
+    const { id } = send.entry;
+    const error = new EveryonceError('too_large', undefined, { id, conv: this.conv });
+    await this.#alone(async () => {
+      await this.giveUp(send);
+      send.reject(error);
+      send.status = 'rejected';
+      this.host.changed(send, error);
+    });
+  }
+
+  /** Durably turns a message into a number to skip. @param {Send} send */
+  giveUp(send) {
+    return this.#durably(() => this.host.outbox.skip(send.entry));
+  }
+
+  /** A write that must be on disk before it is acted on; where it fails, all of the outbox is written anew. @param {() => Promise<void>} write */
+  async #durably(write) {
+    try {
+      await write();
+    } catch {
+      await this.host.outbox.durable();
+    }
+  }
+
+  /**
+   * Runs a step during which nothing is transmitted. A step that fails is tried again after a pause; one whose
+   * connection ended is begun anew by the next.
+   * @param {() => Promise<void>} step
+   */
+  async #alone(step) {
+    const { connection } = this.host;
+    this.busy = true;
+    let failed = false;
+    try {
+      await step();
+    } catch {
+      failed = true;
+    }
+    if (this.host.connection !== connection || !this.host.online) return;
+    this.busy = false;
+    this.goBack();
+    if (failed) this.#later(0);
+    if (this.isEmpty) this.host.emptied(this);
+    this.pump();
+  }
+
+  /**
+   * Gives the numbers from..to up.
+   * @param {number} from
+   * @param {number} to
+   * @param {Send} [send] the one message that this number belongs to
+   */
+  #skip(from, to, send) {
+    return this.#alone(async () => {
+      try {
+        await this.host.ask({ t: 'skip', conv: this.conv, from, to });
+      } catch (error) {
+        const { code } = /** @type {EveryonceError} */ (error);
+        // Accepted after all, or below what the server knows: either way nothing waits for this number.
+        if (!send || (code !== 'conflict' && code !== 'bad_request')) throw error;
+        const told = new EveryonceError('ALREADY_ACCEPTED', undefined, { id: send.entry.id, conv: this.conv });
+        if (code === 'conflict') send.discarding?.reject(told);
+      }
+      if (!send) return;
+      this.host.outbox.settle(send.entry);
+      this.#remove(send);
+      send.discarding?.resolve();
+    });
+  }
+
+  /** The server does not know this device: settle what it has, give up what is below the rest, go on. */
+  #reintroduce() {
+    if (this.busy) return Promise.resolve();
+    return this.#alone(async () => {
+      await this.#askStatus(this.sends);
+      const lowest = this.sends[0];
+      if (lowest && lowest.entry.n > 1) await this.host.ask({ t: 'skip', conv: this.conv, from: 1, to: lowest.entry.n - 1 });
+    });
+  }
+
+  /** Messages of an older device: settle what the server has of them; the rest gets numbers of this device. */
+  #move() {
+    return this.#alone(async () => {
+      const { state } = this.host.outbox;
+      const strangers = this.sends.filter(({ entry }) => entry.device !== state.device);
+      for (const device of new Set(strangers.map(({ entry }) => entry.device))) {
+        if (device === '') continue;
+        await this.#askStatus(strangers.filter(({ entry }) => entry.device === device), device);
+      }
+      const absent = this.sends.filter(({ entry }) => entry.device !== state.device).map((send) => send.entry);
+      if (absent.length > 0) await this.#durably(() => this.host.outbox.adopt(this.conv, absent));
+      this.reorder();
+    });
+  }
+
+  /**
+   * @param {Send[]} sends
+   * @param {string} [device] whose they are, if not this one's
+   */
+  async #askStatus(sends, device) {
+    const waiting = [...sends];
+    for (let start = 0; start < waiting.length; start += LIMITS.statusIds) {
+      const part = waiting.slice(start, start + LIMITS.statusIds);
+      const ids = part.map((send) => send.entry.id);
+      const answer = await this.host.ask({ t: 'status', conv: this.conv, ids, ...(device ? { device } : {}) });
+      this.#settleByStatus(part, answer);
+    }
+  }
+
+  /** @param {Send[]} sends @param {Packet} answer */
+  #settleByStatus(sends, { found, unknown }) {
+    const places = new Map(found.map((/** @type {any} */ place) => [place?.id, place]));
+    for (const send of sends) {
+      const place = /** @type {any} */ (places.get(send.entry.id));
+      if (place) {
+        if (send.entry.device === this.host.outbox.state.device) this.host.own(this.conv, place.epoch, place.seq);
+        this.#accepted(send, { ...place, dup: true });
+      } else if (unknown.includes(send.entry.id)) this.#freeze(send);
+    }
+  }
+
+  /**
+   * By hand: asks whether the message arrived; gives it up if not.
+   * @param {Send} send
+   * @param {Packet} answer of a `status` that was asked after its last transmission
+   * @returns {Promise<void>} resolves when its number is skipped
+   * @throws {EveryonceError} `ALREADY_ACCEPTED`
+   */
+  async discard(send, answer) {
+    send.held = false;
+    if (!this.byId.has(send.entry.id)) {
+      throw new EveryonceError(send.status === 'acked' ? 'ALREADY_ACCEPTED' : 'NOT_FOUND', undefined, { id: send.entry.id });
+    }
+    const skipped = new Promise((resolve, reject) => (send.discarding = { resolve: () => resolve(undefined), reject }));
+    skipped.catch(() => {});
+    const wasFrozen = this.frozen.has(send.entry.id);
+    if (answer.found.some((/** @type {any} */ place) => place?.id === send.entry.id)) this.#settleByStatus([send], answer);
+    else {
+      const error = new EveryonceError('DISCARDED', undefined, { id: send.entry.id, conv: this.conv });
+      if (wasFrozen || send.entry.n === 0 || send.entry.device !== this.host.outbox.state.device) {
+        // No number of this device is in use: nothing to skip.
+        this.#rejected(send, error);
+        send.discarding?.resolve();
+      } else {
+        await this.giveUp(send);
+        send.status = 'rejected';
+        send.reject(error);
+        this.host.changed(send, error);
+      }
+    }
+    this.goBack();
+    this.pump();
+    return /** @type {Promise<void>} */ (skipped);
+  }
+}
