@@ -32,8 +32,8 @@ function allSteps() {
     name,
     group: 'lint',
     run: async (/** @type {(line: string) => void} */ onLine) => {
-      await check(onLine);
-      return { passed: 1, failed: 0, output: '' };
+      const remark = await check(onLine, true);
+      return { passed: 1, failed: 0, output: '', remark: typeof remark === 'string' ? remark : '' };
     },
   }));
   const folders = mochaFolders().map((name) => ({
@@ -68,7 +68,8 @@ async function runStep(chosen) {
   /** @type {Outcome} */
   let result = { passed: 0, failed: 1, output: '' };
   await step(
-    () => `${chosen.name}: ${result.passed} passed, ${result.failed} failed`,
+    () =>
+      `${chosen.name}: ${result.passed} passed, ${result.failed} failed${result.remark ? `; ${result.remark}` : ''}`,
     async (onLine) => {
       result = await chosen.run(onLine);
       if (result.failed > 0) throw new CommandError(chosen.name, `${result.failed} failed`, result.output);

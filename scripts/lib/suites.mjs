@@ -6,7 +6,7 @@ import { listFiles, readText, root } from './files.mjs';
 import { withLock } from './lock.mjs';
 import { CommandError, run } from './run.mjs';
 
-/** @typedef {{ passed: number, failed: number, output: string }} Outcome */
+/** @typedef {{ passed: number, failed: number, output: string, remark?: string }} Outcome */
 /** @typedef {(line: string) => void} OnLine */
 
 /** A suite that takes longer hangs; the whole run is to stay below 15 minutes. */
