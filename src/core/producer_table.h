@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/limits.h"
+#include "core/status.h"
+
+namespace everyonce {
+
+// What became of one n. The log record at `seq` has the rest of an acceptance (id, mid, at), so that an answer costs 24
+// bytes in memory and a look at the record only when a duplicate really comes.
+struct ProducerAnswer {
+  enum class Kind : uint8_t { kUnknown = 0, kAccepted, kSkipped, kNacked };
+  Kind kind = Kind::kUnknown;
+  Code code = Code::kOk;  // kNacked
+  uint64_t seq = 0;       // kAccepted
+  uint64_t id_hash = 0;   // kAccepted, kNacked: HashOfId
+};
+
+// A final refusal that used its n: given again, word for word, to the same id.
+struct ProducerNack {
+  uint64_t n = 0;
+  std::string id;
+  Code code = Code::kOk;
+  std::string message;
+};
+
+uint64_t HashOfId(std::string_view id);
+
+// The state of one (conversation, user, device): how far its n went, and the answers to the last 64 of them. This is
+// what makes a duplicate known for ever in bounded memory (semantics d; protocol.md, Sending). Answers older than that
+// lie in blocks of 64 consecutive n, written by the owner each time block_complete() is true after a change.
+// Pure: no I/O. A hash that matches is a candidate only; the owner compares the id in the log record.
+class Producer {
+ public:
+  enum class Verdict : uint8_t {
+    kNext,             // n is the next one
+    kAcceptedBefore,   // n was accepted at `answer.seq`, perhaps under this id
+    kNackedBefore,     // n was refused: `nack`
+    kConflict,         // n was answered to another id, or skipped
+    kOld,              // n is older than the answers held here: look into block BlockOf(n)
+    kTooOld,           // n is from before this state began: nothing is known of it
+    kUnknownProducer,  // no state, and n is not 1
+    kGap,              // n is beyond last() + 1
+  };
+  struct Decision {
+    Verdict verdict = Verdict::kNext;
+    ProducerAnswer answer;
+    const ProducerNack* nack = nullptr;
+    // kNext, kGap: an n of the last 64 that was answered under an id with the same hash; 0: none. If it is the same id,
+    // this send is a conflict.
+    uint64_t same_id_n = 0;
+  };
+
+  // REQUIRES: n ≥ 1.
+  Decision Decide(uint64_t n, std::string_view id, uint64_t id_hash) const;
+
+  bool known() const { return last_ > 0; }
+  uint64_t last() const { return last_; }
+  uint64_t first() const { return first_; }
+
+  // The answer to n. REQUIRES: Holds(n).
+  const ProducerAnswer& AnswerOf(uint64_t n) const { return ring_[(n - 1) % kProducerWindow]; }
+  bool Holds(uint64_t n) const { return n >= first_ && n <= last_ && n + kProducerWindow > last_; }
+  const ProducerNack* NackOf(uint64_t n) const;
+
+  // Each uses n = last() + 1.
+  void Accept(uint64_t seq, uint64_t id_hash);
+  void Nack(std::string_view id, uint64_t id_hash, Code code, std::string_view message);
+  // Gives up all n up to `to`; where the producer is unknown, its n begin at `from`. Calls `on_block(block)` whenever a
+  // block was completed; blocks that were skipped whole are not called, and have no record. At most 128 steps.
+  // REQUIRES: from = last() + 1 or !known(); from ≤ to.
+  void Skip(uint64_t from, uint64_t to, const std::function<void(uint64_t block)>& on_block);
+
+  // Blocks: n from 64 × block + 1 to 64 × block + 64.
+  static uint64_t BlockOf(uint64_t n) { return (n - 1) / kProducerWindow; }
+  bool block_complete() const { return last_ % kProducerWindow == 0; }
+  // The block that last() completes. REQUIRES: block_complete().
+  std::string EncodeBlock() const;
+  // The 64 answers of a block. False where `value` is no block.
+  [[nodiscard]] static bool DecodeBlock(std::string_view value, std::vector<ProducerAnswer>* answers);
+
+  // The state as of `as_of_seq`, the newest seq of the log that it knows.
+  std::string Encode(uint64_t as_of_seq) const;
+  [[nodiscard]] static bool Decode(std::string_view value, Producer* producer, uint64_t* as_of_seq);
+
+ private:
+  void Append(const ProducerAnswer& answer);
+
+  uint64_t last_ = 0;
+  uint64_t first_ = 1;                // n below it are unknown (a state begun by skip)
+  std::vector<ProducerAnswer> ring_;  // of n at (n − 1) % 64; grows to 64 as needed
+  std::vector<ProducerNack> nacks_;   // ascending by n, only of the last 64
+};
+
+}  // namespace everyonce

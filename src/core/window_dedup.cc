@@ -1,0 +1,49 @@
+#include "core/window_dedup.h"
+
+#include <xxhash.h>
+
+#include "core/byte_codec.h"
+
+namespace everyonce {
+namespace {
+constexpr uint8_t kVersion = 1;
+}  // namespace
+
+std::string WindowEntry::Encode() const {
+  std::string value;
+  ByteWriter writer(&value);
+  writer.Byte(kVersion);
+  writer.Varint(seq);
+  writer.Varint(static_cast<uint64_t>(at_ms));
+  writer.Varint(body_bytes);
+  writer.Fixed64(body_hash_low);
+  writer.Fixed64(body_hash_high);
+  return value;
+}
+
+bool WindowEntry::Decode(std::string_view value, WindowEntry* entry) {
+  ByteReader reader(value);
+  if (reader.Byte() != kVersion) return false;
+  entry->seq = reader.Varint();
+  entry->at_ms = static_cast<int64_t>(reader.Varint());
+  entry->body_bytes = reader.Varint();
+  entry->body_hash_low = reader.Fixed64();
+  entry->body_hash_high = reader.Fixed64();
+  return reader.AtEnd();
+}
+
+WindowEntry WindowEntryOf(std::string_view body) {
+  const XXH128_hash_t hash = XXH3_128bits(body.data(), body.size());
+  WindowEntry entry;
+  entry.body_bytes = body.size();
+  entry.body_hash_low = hash.low64;
+  entry.body_hash_high = hash.high64;
+  return entry;
+}
+
+WindowVerdict JudgeWindow(const WindowEntry* known, const WindowEntry& offered, int64_t now_ms, int64_t window_ms) {
+  if (known == nullptr || known->Expired(now_ms, window_ms)) return WindowVerdict::kNew;
+  return known->SameBody(offered) ? WindowVerdict::kDuplicate : WindowVerdict::kConflict;
+}
+
+}  // namespace everyonce

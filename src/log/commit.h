@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "log/log.h"
+#include "log/log_context.h"
+
+namespace everyonce {
+
+// The deciders: each takes one command of a group, in order, and answers it. What they change is in the caches and
+// staged in the store, provisional until the group is written. A decider that answers with an error has changed nothing
+// (a final nack apart, which uses its n). The rules are protocol.md's, in its order.
+
+Outcome DecideSend(LogContext* context, const Command& command);
+Outcome DecideSkip(LogContext* context, const Command& command);
+Outcome DecideMembers(LogContext* context, const Command& command);
+Outcome DecideGot(LogContext* context, const Command& command);
+Outcome DecideRead(LogContext* context, const Command& command);
+Outcome DecideDevice(LogContext* context, const Command& command);
+
+// Shared by them.
+Outcome Refusal(Code code, std::string_view message);
+// The store could not be read or written: the same again tells.
+Outcome Unavailable(const Status& status);
+Outcome UnknownConversation();
+// True where the connection's incarnation is older than one that is known of the device (kStaleDevice in *outcome), or
+// the record could not be read. A newer one is noted, durably with the group.
+bool RefusedAsStale(LogContext* context, const Command& command, Outcome* outcome);
+// Stores `message` as the conversation's next one and fills the outcome. Begins a direct conversation that has none
+// yet.
+Outcome Store(LogContext* context, Conversation* conversation, Message message);
+// The answer to a duplicate of the message at `seq`: its first acceptance, if it really has this id.
+// kConflict: another id; kTooOld: no longer in the log.
+Outcome AnswerDuplicate(LogContext* context, Conversation* conversation, uint64_t seq, std::string_view id);
+
+}  // namespace everyonce

@@ -1,0 +1,205 @@
+// Sends: deduplicate, number, store.
+
+#include <utility>
+
+#include "core/window_dedup.h"
+#include "log/commit.h"
+
+namespace everyonce {
+namespace {
+
+using Verdict = Producer::Verdict;
+using Kind = ProducerAnswer::Kind;
+
+constexpr size_t kMaxNackMessageBytes = 256;  // kept in the producer's state
+
+Outcome Conflict() { return Refusal(Code::kConflict, "this n or id was used for another message of this device"); }
+Outcome TooOld() { return Refusal(Code::kTooOld, "the log no longer tells what became of this message"); }
+
+Message MessageOf(const Command& command) {
+  Message message;
+  message.from = command.user;
+  message.device = command.device;
+  message.n = command.n;
+  message.id = command.id;
+  message.type = command.type;
+  message.body = command.body;
+  return message;
+}
+
+// n is older than the producer's own answers: its block tells, for ever.
+Outcome AnswerFromBlock(LogContext* context, Conversation* conversation, const Command& command, uint64_t id_hash) {
+  std::string value;
+  bool found = false;
+  const std::string block_key =
+      key::ProducerBlock(conversation->conv(), command.user, command.device, Producer::BlockOf(command.n));
+  Status status = context->store().Get(Space::kProducers, block_key, &value, &found);
+  if (!status.ok()) return Unavailable(status);
+  if (!found) return Conflict();  // blocks that were skipped whole have no record
+  std::vector<ProducerAnswer> answers;
+  if (!Producer::DecodeBlock(value, &answers)) {
+    return Unavailable(Status::Error(Code::kStoreCorrupt, conversation->conv() + ": no block of a producer"));
+  }
+  const ProducerAnswer& answer = answers[(command.n - 1) % kProducerWindow];
+  if (answer.kind == Kind::kUnknown) return TooOld();
+  if (answer.kind == Kind::kSkipped || answer.id_hash != id_hash) return Conflict();
+  if (answer.kind == Kind::kNacked) return Refusal(answer.code, "refused before");
+  return AnswerDuplicate(context, conversation, answer.seq, command.id);
+}
+
+// Whether the id was already used under `decision.same_id_n`, beyond its hash.
+Status IsSameId(Conversation* conversation, const Producer::Decision& decision, std::string_view id, bool* same) {
+  *same = false;
+  if (decision.same_id_n == 0) return Status::Ok();
+  if (decision.answer.kind == Kind::kNacked) {
+    *same = decision.nack != nullptr && decision.nack->id == id;
+    return Status::Ok();
+  }
+  std::string storage;
+  LogRecord record;
+  bool found = false;
+  Status status = conversation->ReadLog(decision.answer.seq, &storage, &record, &found);
+  *same = status.ok() && found && record.id == id;
+  return status;
+}
+
+// A final refusal uses its n, so that what follows is not blocked, and is the same for ever.
+Outcome RefuseForGood(LogContext* context, Conversation* conversation, const Command& command, uint64_t id_hash,
+                      Outcome refusal) {
+  if (refusal.message.size() > kMaxNackMessageBytes) refusal.message.resize(kMaxNackMessageBytes);
+  context->Touch(conversation);
+  Producer* producer = conversation->MakeProducer(command.user, command.device);
+  producer->Nack(command.id, id_hash, refusal.code, refusal.message);
+  conversation->MarkProducerAlone(command.user, command.device);
+  if (producer->block_complete()) conversation->StageBlock(command.user, command.device, *producer);
+  return refusal;
+}
+
+Outcome DecideWindowSend(LogContext* context, Conversation* conversation, const Command& command) {
+  const bool member = conversation->IsMember(command.user);
+  WindowEntry offered = WindowEntryOf(command.body);
+  WindowEntry known;
+  std::string value;
+  bool found = false;
+  std::string window_key = key::Window(command.conv, command.user, command.id);
+  Status status = context->store().Get(Space::kWindow, window_key, &value, &found);
+  if (!status.ok()) return Unavailable(status);
+  if (found && !WindowEntry::Decode(value, &known)) {
+    return Unavailable(Status::Error(Code::kStoreCorrupt, command.conv + ": no window entry"));
+  }
+  const EmbeddedLogOptions& options = context->options();
+  switch (JudgeWindow(found ? &known : nullptr, offered, context->now_ms(), options.window_ms)) {
+    case WindowVerdict::kConflict:
+      return Refusal(Code::kConflict, "this id was used for another body");
+    case WindowVerdict::kDuplicate:
+      return AnswerDuplicate(context, conversation, known.seq, command.id);
+    case WindowVerdict::kNew:
+      break;
+  }
+  if (!member) return UnknownConversation();
+  if (command.refused != Code::kOk) return Refusal(command.refused, command.refused_message);
+  Outcome outcome = Store(context, conversation, MessageOf(command));
+  if (outcome.code != Code::kOk) return outcome;
+  offered.seq = outcome.seq;
+  offered.at_ms = context->now_ms();
+  context->store().Put(Space::kWindow, std::move(window_key), offered.Encode());
+  return outcome;
+}
+
+Outcome DecideNew(LogContext* context, Conversation* conversation, const Command& command, uint64_t id_hash) {
+  if (!conversation->IsMember(command.user)) {
+    return RefuseForGood(context, conversation, command, id_hash, UnknownConversation());
+  }
+  if (command.refused != Code::kOk) {
+    return RefuseForGood(context, conversation, command, id_hash, Refusal(command.refused, command.refused_message));
+  }
+  return Store(context, conversation, MessageOf(command));
+}
+
+}  // namespace
+
+Outcome AnswerDuplicate(LogContext* context, Conversation* conversation, uint64_t seq, std::string_view id) {
+  std::string storage;
+  LogRecord record;
+  bool found = false;
+  Status status = conversation->ReadLog(seq, &storage, &record, &found);
+  if (!status.ok()) return Unavailable(status);
+  if (!found) return TooOld();
+  if (record.id != id) return Conflict();
+  ++context->stats.duplicates;
+  Outcome outcome;
+  outcome.duplicate = true;
+  outcome.seq = seq;
+  outcome.epoch = conversation->epochs().EpochOf(seq);
+  outcome.mid = record.mid;
+  outcome.at_ms = record.at_ms;
+  return outcome;
+}
+
+Outcome Store(LogContext* context, Conversation* conversation, Message message) {
+  if (message.mid == 0) message.mid = context->NextMid();
+  if (message.mid == 0) return Refusal(Code::kUnavailable, "the clock is beyond what message ids can hold");
+  context->Touch(conversation);
+  if (!conversation->exists()) context->BeginEpoch(conversation);
+  Status status = conversation->Append(&message, context->now_ms());
+  if (!status.ok()) return Unavailable(status);
+  ++context->stats.messages;
+  Outcome outcome;
+  outcome.seq = message.seq;
+  outcome.epoch = message.epoch;
+  outcome.mid = message.mid;
+  outcome.at_ms = message.at_ms;
+  outcome.audience = conversation->members();
+  return outcome;
+}
+
+Outcome DecideSend(LogContext* context, const Command& command) {
+  Conversation* conversation = nullptr;
+  Status status = context->FindFor(command.user, command.conv, &conversation);
+  if (!status.ok()) return Unavailable(status);
+  if (conversation == nullptr) return UnknownConversation();
+  Outcome stale;
+  if (command.n == 0) {
+    if (RefusedAsStale(context, command, &stale)) return stale;
+    return DecideWindowSend(context, conversation, command);
+  }
+  Producer* producer = nullptr;
+  status = conversation->FindProducer(command.user, command.device, &producer);
+  if (!status.ok()) return Unavailable(status);
+  if (producer == nullptr && !conversation->IsMember(command.user)) return UnknownConversation();
+  if (RefusedAsStale(context, command, &stale)) return stale;
+
+  static const Producer kNoProducer;
+  const uint64_t id_hash = HashOfId(command.id);
+  const Producer& state = producer == nullptr ? kNoProducer : *producer;
+  const Producer::Decision decision = state.Decide(command.n, command.id, id_hash);
+  bool same_id = false;
+  status = IsSameId(conversation, decision, command.id, &same_id);
+  if (!status.ok()) return Unavailable(status);
+  if (same_id) return Conflict();
+  switch (decision.verdict) {
+    case Verdict::kAcceptedBefore:
+      return AnswerDuplicate(context, conversation, decision.answer.seq, command.id);
+    case Verdict::kNackedBefore:
+      return Refusal(decision.nack->code, decision.nack->message);
+    case Verdict::kConflict:
+      return Conflict();
+    case Verdict::kOld:
+      return AnswerFromBlock(context, conversation, command, id_hash);
+    case Verdict::kTooOld:
+      return TooOld();
+    case Verdict::kUnknownProducer:
+      return Refusal(Code::kUnknownProducer, "this device is not known here, and n is not 1: ask status, then skip");
+    case Verdict::kGap: {
+      Outcome gap = Refusal(Code::kGap, "an earlier n of this device is missing");
+      gap.expected = state.last() + 1;
+      gap.retry_ms = 0;
+      return gap;
+    }
+    case Verdict::kNext:
+      break;
+  }
+  return DecideNew(context, conversation, command, id_hash);
+}
+
+}  // namespace everyonce

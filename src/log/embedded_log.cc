@@ -1,0 +1,167 @@
+#include "log/embedded_log.h"
+
+#include <utility>
+
+#include "core/window_dedup.h"
+#include "log/commit.h"
+#include "log/log_context.h"
+
+namespace everyonce {
+namespace {
+
+constexpr int64_t kRetryMs = 1000;  // told to senders, and the least time between two attempts to recover
+constexpr int64_t kClockMarginMs = 86400000;
+
+Outcome Decide(LogContext* context, const Command& command) {
+  switch (command.kind) {
+    case CommandKind::kSend:
+      return DecideSend(context, command);
+    case CommandKind::kSkip:
+      return DecideSkip(context, command);
+    case CommandKind::kMembers:
+      return DecideMembers(context, command);
+    case CommandKind::kGot:
+      return DecideGot(context, command);
+    case CommandKind::kRead:
+      return DecideRead(context, command);
+    case CommandKind::kDevice:
+      return DecideDevice(context, command);
+  }
+  return Refusal(Code::kBadRequest, "no such command");
+}
+
+// What stands even if the group cannot be written: an answer about a message or an n that was durable before it.
+// `changed`: conversations that the group has changed, judged at its end.
+bool StandsWithoutGroup(LogContext* context, const Command& command, bool staged) {
+  if (staged || (command.kind != CommandKind::kSend && command.kind != CommandKind::kSkip)) return false;
+  Conversation* conversation = nullptr;
+  if (!context->Find(command.conv, &conversation).ok()) return false;
+  return conversation == nullptr || !conversation->changed();
+}
+
+}  // namespace
+
+Outcome Refusal(Code code, std::string_view message) {
+  Outcome outcome;
+  outcome.code = code;
+  outcome.message = message;
+  return outcome;
+}
+
+Outcome Unavailable(const Status& status) {
+  Outcome outcome = Refusal(Code::kUnavailable, status.message.empty() ? "the store is not available" : status.message);
+  outcome.retry_ms = kRetryMs;
+  return outcome;
+}
+
+Outcome UnknownConversation() { return Refusal(Code::kUnknownConv, "no such conversation, or you are not in it"); }
+
+std::unique_ptr<EmbeddedLog> OpenEmbeddedLog(std::unique_ptr<Kv> kv, EmbeddedLogOptions options, Status* status) {
+  auto context = std::make_unique<LogContext>(std::move(kv), std::move(options));
+  *status = context->Open();
+  if (!status->ok()) return nullptr;
+  return std::unique_ptr<EmbeddedLog>(new EmbeddedLog(std::move(context)));
+}
+
+EmbeddedLog::EmbeddedLog(std::unique_ptr<LogContext> context) : context_(std::move(context)) {}
+EmbeddedLog::~EmbeddedLog() = default;
+
+Safe EmbeddedLog::safe() const { return context_->kv().durable() ? Safe::kDisk : Safe::kMemory; }
+
+EmbeddedLogStats EmbeddedLog::stats() const {
+  EmbeddedLogStats stats = context_->stats;
+  stats.syncs = context_->kv().syncs();
+  stats.cached_conversations = context_->cached_conversations();
+  return stats;
+}
+
+Status EmbeddedLog::Readable() const {
+  return failed_ ? Status::Error(Code::kUnavailable, "the store has failed and is being recovered") : Status::Ok();
+}
+
+Status EmbeddedLog::TryRecover(int64_t now_ms) {
+  if (tried_ && now_ms - tried_at_ms_ < kRetryMs && now_ms >= tried_at_ms_) return Readable();
+  tried_ = true;
+  tried_at_ms_ = now_ms;
+  context_->DropCaches();
+  Status status = context_->kv().Recover();
+  if (status.ok()) status = context_->Open();
+  failed_ = !status.ok();
+  return status;
+}
+
+// The end of a group: what is due is staged, and all is written at once.
+Status EmbeddedLog::WriteGroup() {
+  for (Conversation* conversation : context_->touched()) conversation->StageSnapshots();
+  if (context_->store().empty()) return Status::Ok();
+  context_->StageMidReservation();
+  Status status = context_->store().Write();
+  if (status.ok()) ++context_->stats.commits;
+  return status;
+}
+
+void EmbeddedLog::Commit(const std::vector<Command>& group, int64_t now_ms, CommitDone done) {
+  Status status = failed_ ? TryRecover(now_ms) : Status::Ok();
+  if (status.ok() && now_ms > Snowflake::kMaxMs - kClockMarginMs) {
+    status = Status::Error(Code::kUnavailable, "the clock is beyond what message ids can hold");
+  }
+  if (!status.ok()) {
+    done(std::vector<Outcome>(group.size(), Unavailable(status)));
+    return;
+  }
+  context_->AdvanceClock(now_ms);
+  const EmbeddedLogStats before = context_->stats;
+  std::vector<Outcome> outcomes;
+  std::vector<bool> staged;
+  outcomes.reserve(group.size());
+  for (const Command& command : group) {
+    const size_t size = context_->store().size();
+    outcomes.push_back(Decide(context_.get(), command));
+    staged.push_back(context_->store().size() != size);
+  }
+  status = WriteGroup();
+  if (status.ok()) {
+    for (Conversation* conversation : context_->touched()) conversation->Settle();
+    context_->ClearTouched();
+    context_->store().Clear();
+    context_->Trim();
+  } else {
+    // Unknown whether any of it is there: whatever rests on it is forgotten, and the same again will tell.
+    for (size_t i = 0; i < group.size(); ++i) {
+      if (!StandsWithoutGroup(context_.get(), group[i], staged[i])) outcomes[i] = Unavailable(status);
+    }
+    context_->stats = before;
+    failed_ = true;
+    context_->DropCaches();
+    (void)TryRecover(now_ms);
+  }
+  done(std::move(outcomes));
+}
+
+size_t EmbeddedLog::SweepWindow(int64_t now_ms, size_t max_keys) {
+  if (failed_ || max_keys == 0) return 0;
+  context_->AdvanceClock(now_ms);
+  WriteBatch batch;
+  size_t seen = 0;
+  std::string last;
+  Status status = context_->kv().Scan(
+      Space::kWindow, sweep_from_, "", false, [&](std::string_view window_key, std::string_view value) {
+        WindowEntry entry;
+        const bool readable = WindowEntry::Decode(value, &entry);
+        if (readable && entry.Expired(context_->now_ms(), context_->options().window_ms)) {
+          batch.Remove(Space::kWindow, std::string(window_key));
+        }
+        last = window_key;
+        return ++seen < max_keys;
+      });
+  if (!status.ok()) return 0;
+  if (!batch.empty() && !context_->kv().Write(batch, false).ok()) {
+    failed_ = true;  // the next Commit recovers
+    context_->DropCaches();
+    return 0;
+  }
+  sweep_from_ = seen < max_keys ? std::string() : last + '\0';
+  return batch.operations().size();
+}
+
+}  // namespace everyonce

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "log/kv.h"
+#include "log/log.h"
+
+namespace everyonce {
+
+class LogContext;
+
+struct EmbeddedLogOptions {
+  int64_t window_ms = int64_t{24} * 3600 * 1000;  // how long sends without n are told apart
+  std::function<uint64_t()> random;               // for epochs; unset: 0
+  uint16_t worker = 0;                            // ≤ 1023, part of every mid
+  size_t cache_conversations = 100000;
+  int64_t now_ms = 0;  // Unix milliseconds at opening; the clock never falls behind it
+  // The store may have lost the tail of its logs (an opened backup copy, a repaired store): a new epoch for every log,
+  // before anything is told or added.
+  bool new_epochs = false;
+};
+
+struct EmbeddedLogStats {
+  uint64_t commits = 0;     // groups that were written
+  uint64_t syncs = 0;       // synced writes of the store
+  uint64_t messages = 0;    // stored, system messages included
+  uint64_t duplicates = 0;  // sends answered with an earlier acceptance
+  size_t cached_conversations = 0;
+};
+
+// The Log on a Kv: one synced write per group. Everything is answered inline. Single-threaded, and deterministic given
+// the Kv, the clock and the random source. What is O(more than the answer): the first touch of a conversation reads at
+// most 128 messages and a group's worth of its tail, and a status of ids that are not found goes through the device's
+// blocks (one record for 64 of its messages).
+//
+// A store whose write failed: the group's outcomes are kUnavailable, everything cached is dropped, and the store is
+// recovered by the failing Commit or a later one, tried at most once a second of `now_ms`; until then all is
+// kUnavailable.
+class EmbeddedLog final : public Log {
+ public:
+  ~EmbeddedLog() override;
+
+  void Commit(const std::vector<Command>& group, int64_t now_ms, CommitDone done) override;
+  void Views(std::string_view user, std::string_view device, std::string_view after_conv, size_t limit,
+             ViewsDone done) override;
+  void View(std::string_view user, std::string_view device, std::string_view conv, ViewDone done) override;
+  void ResumeAt(std::string_view user, std::string_view device, const std::vector<Position>& positions,
+                ResumeDone done) override;
+  void Pull(const PullQuery& query, PageDone done) override;
+  void StatusOf(std::string_view conv, std::string_view user, std::string_view device,
+                const std::vector<std::string>& ids, StatusDone done) override;
+  void MembersOf(std::string_view conv, MembersDone done) override;
+  Safe safe() const override;
+
+  // Removes window entries that have expired at `now_ms`, looking at no more than `max_keys`, and goes on there at the
+  // next call. Returns how many it removed. To be called now and then while idle.
+  size_t SweepWindow(int64_t now_ms, size_t max_keys);
+
+  EmbeddedLogStats stats() const;
+
+ private:
+  friend std::unique_ptr<EmbeddedLog> OpenEmbeddedLog(std::unique_ptr<Kv> kv, EmbeddedLogOptions options,
+                                                      Status* status);
+  explicit EmbeddedLog(std::unique_ptr<LogContext> context);
+  Status TryRecover(int64_t now_ms);
+  Status WriteGroup();
+  Status Readable() const;
+
+  std::unique_ptr<LogContext> context_;
+  bool failed_ = false;
+  bool tried_ = false;  // to recover, at tried_at_ms_
+  int64_t tried_at_ms_ = 0;
+  std::string sweep_from_;
+};
+
+// Null with *status telling where the store cannot be read (or, with new_epochs, written).
+std::unique_ptr<EmbeddedLog> OpenEmbeddedLog(std::unique_ptr<Kv> kv, EmbeddedLogOptions options, Status* status);
+
+}  // namespace everyonce

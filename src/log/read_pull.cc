@@ -1,0 +1,201 @@
+// Pages of what a device has not acked, oldest first. A page costs the page: own messages are stepped over by their
+// runs, acked ranges and what is not visible without looking at the log.
+
+#include <algorithm>
+#include <utility>
+
+#include "log/read.h"
+
+namespace everyonce {
+namespace {
+
+constexpr size_t kIndexChunk = 256;
+// Own messages in a row that one scan reads over before their run's end is looked up instead.
+constexpr uint64_t kScanOverOwn = 16;
+
+// Fills a page with one conversation, from the lowest seq that the device still needs.
+class ConversationPager {
+ public:
+  ConversationPager(Conversation* conversation, const PullQuery& query, PageBudget* budget, Page* page)
+      : conversation_(*conversation), query_(query), budget_(*budget), page_(*page) {}
+
+  // `wanted` false: the device needs nothing of this conversation, and with `always` that is what is covered.
+  Status Fill(bool always, bool* wanted) {
+    *wanted = false;
+    spans_ = conversation_.SpansOf(query_.user);
+    limit_ = conversation_.VisibleHead(*spans_);
+    uint64_t settled = 0;
+    Status status = conversation_.SettledUpTo(query_.user, query_.device, &settled);
+    DeviceMark* mark = nullptr;
+    if (status.ok()) status = conversation_.FindDeviceMark(query_.user, query_.device, &mark);
+    if (!status.ok() || limit_ == 0) return status;
+    acked_ = &mark->acked;
+    const bool nothing_left = settled >= limit_;
+    if (nothing_left && !always) return status;
+    *wanted = !nothing_left;
+    const uint64_t first = nothing_left ? limit_ : settled + 1;
+    next_ = nothing_left ? limit_ + 1 : first;
+    while (status.ok() && next_ <= limit_ && !full_) status = Step();
+    if (!status.ok()) return status;
+    const uint64_t covered = std::min(next_ - 1, limit_);
+    if (covered >= first) page_.covers.push_back({conversation_.conv(), conversation_.epoch(), first, covered});
+    if (covered < limit_) return status;
+    page_.finished.emplace_back();
+    return ViewOf(&conversation_, query_.user, query_.device, &page_.finished.back());
+  }
+
+ private:
+  // Goes over one stretch from next_ on: not visible, acked, or records.
+  Status Step() {
+    const uint64_t visible = std::min(NextVisible(*spans_, next_), limit_ + 1);
+    if (visible > next_) {
+      AddHole(visible - 1);
+      return Status::Ok();
+    }
+    const uint64_t unacked = acked_->NextUnacked(next_);
+    if (unacked > next_) {
+      next_ = unacked;
+      return Status::Ok();
+    }
+    uint64_t end = limit_;
+    for (const VisibleSpan& span : *spans_) {
+      if (next_ >= span.from && next_ <= span.to) end = std::min(end, span.to);
+    }
+    for (const AckedRanges::Range& range : *acked_) {
+      if (range.from > next_) {
+        end = std::min(end, range.from - 1);
+        break;
+      }
+    }
+    return AddRecords(end);
+  }
+
+  void AddHole(uint64_t to) {
+    const size_t bytes = PageBytes(conversation_.conv().size(), 0);
+    if (!budget_.Fits(bytes)) {
+      full_ = true;
+      return;
+    }
+    budget_.Take(bytes);
+    PageItem item;
+    item.hole.span = {conversation_.conv(), conversation_.epoch(), next_, to};
+    item.hole.reason = "not_visible";
+    page_.items.push_back(std::move(item));
+    next_ = to + 1;
+  }
+
+  // Visible, unacked records up to `end`, the device's own left out.
+  Status AddRecords(uint64_t end) {
+    Status inner;
+    uint64_t own_in_a_row = 0;
+    const uint64_t from = next_;
+    Status status = conversation_.ScanLog(next_, end, [&](uint64_t seq, std::string_view value) {
+      LogRecord record;
+      if (seq != next_ || !DecodeLogRecord(value, &record)) {
+        inner = Status::Error(Code::kStoreCorrupt, conversation_.conv() + ": a hole at seq " + std::to_string(next_));
+        return false;
+      }
+      if (record.from == query_.user && record.device == query_.device) {
+        next_ = seq + 1;
+        return ++own_in_a_row < kScanOverOwn;
+      }
+      own_in_a_row = 0;
+      AddMessage(seq, record);
+      return !full_;
+    });
+    if (!status.ok() || !inner.ok()) return status.ok() ? inner : status;
+    if (next_ == from && !full_) {
+      return Status::Error(Code::kStoreCorrupt, conversation_.conv() + ": a hole at seq " + std::to_string(next_));
+    }
+    if (own_in_a_row < kScanOverOwn || next_ > end) return status;
+    uint64_t own_end = 0;
+    status = conversation_.EndOfOwnRun(query_.user, query_.device, next_, end, &own_end);
+    next_ = own_end + 1;
+    return status;
+  }
+
+  void AddMessage(uint64_t seq, const LogRecord& record) {
+    const size_t texts =
+        conversation_.conv().size() + record.from.size() + record.device.size() + record.id.size() + record.type.size();
+    const size_t bytes = PageBytes(texts, record.body.size());
+    if (!budget_.Fits(bytes)) {
+      full_ = true;
+      return;
+    }
+    budget_.Take(bytes);
+    PageItem item;
+    Message& message = item.message;
+    message.conv = conversation_.conv();
+    message.epoch = conversation_.epoch();  // positions are told in the current history
+    message.seq = seq;
+    message.mid = record.mid;
+    message.from = record.from;
+    message.device = record.device;
+    message.n = record.n;
+    message.id = record.id;
+    message.type = record.type;
+    message.body = record.body;
+    message.at_ms = record.at_ms;
+    page_.items.push_back(std::move(item));
+    next_ = seq + 1;
+  }
+
+  Conversation& conversation_;
+  const PullQuery& query_;
+  PageBudget& budget_;
+  Page& page_;
+  const VisibleSpans* spans_ = nullptr;
+  const AckedRanges* acked_ = nullptr;
+  uint64_t limit_ = 0;
+  uint64_t next_ = 0;
+  bool full_ = false;
+};
+
+// One conversation after the other, from behind `after` to `until` (empty: to the end).
+Status ReadRound(LogContext* context, const PullQuery& query, std::string after, const std::string& until,
+                 PageBudget* budget, Page* page) {
+  std::vector<std::string> convs;
+  do {
+    Status status = context->ConversationsOf(query.user, after, kIndexChunk, &convs);
+    if (!status.ok()) return status;
+    for (const std::string& conv : convs) {
+      if (!until.empty() && conv > until) return status;
+      if (budget->full() || page->covers.size() >= query.max_spans) return status;
+      after = conv;
+      Conversation* conversation = nullptr;
+      status = context->FindFor(query.user, conv, &conversation);
+      if (!status.ok()) return status;
+      if (conversation == nullptr) continue;
+      bool wanted = false;
+      const size_t finished = page->finished.size();
+      status = ConversationPager(conversation, query, budget, page).Fill(false, &wanted);
+      if (!status.ok()) return status;
+      // Stopped by the page's end, not by the conversation's.
+      if (wanted && page->finished.size() == finished) return status;
+    }
+    context->Trim();
+  } while (convs.size() == kIndexChunk);
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status ReadPage(LogContext* context, const PullQuery& query, Page* page) {
+  PageBudget budget(query.limit, query.max_bytes);
+  if (!query.conv.empty()) {
+    Conversation* conversation = nullptr;
+    Status status = context->FindFor(query.user, query.conv, &conversation);
+    if (!status.ok()) return status;
+    if (conversation == nullptr) {
+      return Status::Error(Code::kUnknownConv, "no such conversation, or you are not in it");
+    }
+    bool wanted = false;
+    return ConversationPager(conversation, query, &budget, page).Fill(true, &wanted);
+  }
+  Status status = ReadRound(context, query, query.after_conv, "", &budget, page);
+  if (!status.ok() || query.after_conv.empty()) return status;
+  if (!page->covers.empty()) return status;
+  return ReadRound(context, query, "", query.after_conv, &budget, page);
+}
+
+}  // namespace everyonce
