@@ -71,7 +71,8 @@ describe('options', () => {
     ['logger', 5],
   ];
   for (const [option, value] of wrong) {
-    it(`refuses ${option}: ${JSON.stringify(value)}`, () => refuses({ insecure, [option]: value }, 'BAD_OPTION', option));
+    it(`refuses ${option}: ${JSON.stringify(value)}`, () =>
+      refuses({ insecure, [option]: value }, 'BAD_OPTION', option));
   }
 
   it('refuses wrong values inside groups, and says what it wants', () => {
@@ -81,7 +82,12 @@ describe('options', () => {
     refuses({ insecure, logger: { warn: 1 } }, 'BAD_OPTION', 'logger.warn');
     for (const [name, { min, max }] of Object.entries(LIMITS)) {
       for (const value of [min - 1, max + 1, min + 0.5, String(min), NaN]) {
-        refuses({ insecure, limits: { [name]: value } }, 'BAD_OPTION', `limits.${name}`, new RegExp(`${min} to ${max}`));
+        refuses(
+          { insecure, limits: { [name]: value } },
+          'BAD_OPTION',
+          `limits.${name}`,
+          new RegExp(`${min} to ${max}`),
+        );
       }
     }
     refuses({ insecure, limits: { body: 2048, frame: 2048 } }, 'BAD_OPTION', 'limits.body');

@@ -47,10 +47,19 @@ describe('origin', () => {
     for (const host of ['localhost', 'localhost:80', '127.0.0.1:80', '127.9.9.9', '[::1]:80', '::1', 'a.localhost:1']) {
       assert.equal(isLoopbackHost(host), true, host);
     }
-    for (const host of ['0.0.0.0', '::', 'example.com', 'localhost.example.com', '127.0.0.1.example.com', '', undefined]) {
+    for (const host of [
+      '0.0.0.0',
+      '::',
+      'example.com',
+      'localhost.example.com',
+      '127.0.0.1.example.com',
+      '',
+      undefined,
+    ]) {
       assert.equal(isLoopbackHost(host), false, String(host));
     }
-    for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1']) assert.equal(isLoopbackAddress(address), true, address);
+    for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1'])
+      assert.equal(isLoopbackAddress(address), true, address);
     for (const address of ['10.0.0.1', '::ffff:10.0.0.1', '::2', undefined, '']) {
       assert.equal(isLoopbackAddress(address), false, String(address));
     }

@@ -8,7 +8,7 @@ function makeWheel() {
   return {
     wheel,
     go: (ms) => {
-      for (const end = now + ms; now < end; ) {
+      for (const end = now + ms; now < end;) {
         now += 100;
         wheel.advance();
       }
