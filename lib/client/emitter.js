@@ -62,7 +62,8 @@ export class Emitter {
     for (const listener of listeners) {
       try {
         const result = listener(...args);
-        if (typeof result?.then === 'function') result.then(undefined, (/** @type {unknown} */ e) => this.onListenerError(e, event));
+        if (typeof result?.then === 'function')
+          result.then(undefined, (/** @type {unknown} */ e) => this.onListenerError(e, event));
       } catch (error) {
         this.onListenerError(error, event);
       }

@@ -39,7 +39,9 @@ class FileStorage {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     this.#real = await realpath(this.#dir);
     if (openDirectories.has(this.#real)) {
-      throw new EveryonceError('OUTBOX_LOCKED', `this process has the outbox in ${this.#dir} open already`, { option: 'dir' });
+      throw new EveryonceError('OUTBOX_LOCKED', `this process has the outbox in ${this.#dir} open already`, {
+        option: 'dir',
+      });
     }
     openDirectories.add(this.#real);
     this.#registered = true;
@@ -111,7 +113,8 @@ export class FileOutbox extends JournalOutbox {
    *   second FileOutbox in this one, gets `OUTBOX_LOCKED` when its client opens it
    */
   constructor({ dir }) {
-    if (typeof dir !== 'string' || dir === '') throw new EveryonceError('INVALID_ARGUMENT', 'dir must be a path', { option: 'dir' });
+    if (typeof dir !== 'string' || dir === '')
+      throw new EveryonceError('INVALID_ARGUMENT', 'dir must be a path', { option: 'dir' });
     super(new FileStorage(dir));
   }
 }

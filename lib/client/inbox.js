@@ -258,7 +258,10 @@ export class Inbox {
       } catch (cause) {
         if (attempt >= this.host.maxAttempts) {
           const { id, conv } = message;
-          this.host.emit('error', new EveryonceError('HANDLER_FAILED', undefined, { id, conv, attempts: attempt, cause, handled: message }));
+          this.host.emit(
+            'error',
+            new EveryonceError('HANDLER_FAILED', undefined, { id, conv, attempts: attempt, cause, handled: message }),
+          );
           return true;
         }
         const waitMs = backoff(HANDLE_AGAIN, attempt - 1, this.host.random);
@@ -284,7 +287,14 @@ export class Inbox {
   }
 
   get #mayPull() {
-    return this.host.online && this.placed && !this.manual && !this.pulling && this.hasHole && this.host.handlers().length > 0;
+    return (
+      this.host.online &&
+      this.placed &&
+      !this.manual &&
+      !this.pulling &&
+      this.hasHole &&
+      this.host.handlers().length > 0
+    );
   }
 
   #lookForHole() {

@@ -165,7 +165,9 @@ class IndexedDBStorage {
   }
 
   async #lastNumber() {
-    const cursor = await done(this.#transaction('readonly').objectStore(STORE).openKeyCursor(rangeOf(this.#slot), 'prev'));
+    const cursor = await done(
+      this.#transaction('readonly').objectStore(STORE).openKeyCursor(rangeOf(this.#slot), 'prev'),
+    );
     return cursor ? /** @type {[number, number]} */ (cursor.key)[1] : 0;
   }
 

@@ -222,7 +222,8 @@ export class Lane {
   /** Sets the one timer on the oldest unanswered send, if it was transmitted here. */
   #watch() {
     const oldest = this.sends[0];
-    const watch = oldest && this.cursor > 0 && this.host.online && oldest.connection === this.host.connection ? oldest : null;
+    const watch =
+      oldest && this.cursor > 0 && this.host.online && oldest.connection === this.host.connection ? oldest : null;
     if (watch === this.#watched) return;
     this.#unwatch();
     if (!watch) return;
@@ -293,7 +294,16 @@ export class Lane {
     this.host.outbox.settle(send.entry, { seq, epoch, mid, at });
     this.#remove(send);
     send.discarding?.reject(new EveryonceError('ALREADY_ACCEPTED', undefined, { id, conv: this.conv, seq }));
-    send.resolve({ id, conv: this.conv, seq, epoch, mid, at, dup: dup === true, ...(safe === undefined ? {} : { safe }) });
+    send.resolve({
+      id,
+      conv: this.conv,
+      seq,
+      epoch,
+      mid,
+      at,
+      dup: dup === true,
+      ...(safe === undefined ? {} : { safe }),
+    });
     this.host.changed(send);
   }
 
@@ -320,7 +330,10 @@ export class Lane {
     if (!Number.isSafeInteger(expected) || !lowest || Number(expected) >= lowest.entry.n) return;
     const from = Number(expected);
     // The server lacks numbers that are settled here. What it once acked is offered again; the rest is given up.
-    const again = this.host.outbox.reoffer(this.conv, (entry) => entry.n >= from && entry.device === lowest.entry.device);
+    const again = this.host.outbox.reoffer(
+      this.conv,
+      (entry) => entry.n >= from && entry.device === lowest.entry.device,
+    );
     if (again.length > 0) return this.offerAgain(again);
     void this.#skip(from, lowest.entry.n - 1);
   }
@@ -448,7 +461,8 @@ export class Lane {
     return this.#alone(async () => {
       await this.#askStatus(this.sends);
       const lowest = this.sends[0];
-      if (lowest && lowest.entry.n > 1) await this.host.ask({ t: 'skip', conv: this.conv, from: 1, to: lowest.entry.n - 1 });
+      if (lowest && lowest.entry.n > 1)
+        await this.host.ask({ t: 'skip', conv: this.conv, from: 1, to: lowest.entry.n - 1 });
     });
   }
 
@@ -459,7 +473,10 @@ export class Lane {
       const strangers = this.sends.filter(({ entry }) => entry.device !== state.device);
       for (const device of new Set(strangers.map(({ entry }) => entry.device))) {
         if (device === '') continue;
-        await this.#askStatus(strangers.filter(({ entry }) => entry.device === device), device);
+        await this.#askStatus(
+          strangers.filter(({ entry }) => entry.device === device),
+          device,
+        );
       }
       const absent = this.sends.filter(({ entry }) => entry.device !== state.device).map((send) => send.entry);
       if (absent.length > 0) await this.#durably(() => this.host.outbox.adopt(this.conv, absent));
@@ -503,12 +520,15 @@ export class Lane {
   async discard(send, answer) {
     send.held = false;
     if (!this.byId.has(send.entry.id)) {
-      throw new EveryonceError(send.status === 'acked' ? 'ALREADY_ACCEPTED' : 'NOT_FOUND', undefined, { id: send.entry.id });
+      throw new EveryonceError(send.status === 'acked' ? 'ALREADY_ACCEPTED' : 'NOT_FOUND', undefined, {
+        id: send.entry.id,
+      });
     }
     const skipped = new Promise((resolve, reject) => (send.discarding = { resolve: () => resolve(undefined), reject }));
     skipped.catch(() => {});
     const wasFrozen = this.frozen.has(send.entry.id);
-    if (answer.found.some((/** @type {any} */ place) => place?.id === send.entry.id)) this.#settleByStatus([send], answer);
+    if (answer.found.some((/** @type {any} */ place) => place?.id === send.entry.id))
+      this.#settleByStatus([send], answer);
     else {
       const error = new EveryonceError('DISCARDED', undefined, { id: send.entry.id, conv: this.conv });
       if (wasFrozen || send.entry.n === 0 || send.entry.device !== this.host.outbox.state.device) {

@@ -256,7 +256,8 @@ const RECORDS = {
   void(state, { conv, epoch, keep, key: running }) {
     const position = state.position(conv);
     if (running !== undefined && !position.voided.includes(running)) position.voided.push(running);
-    for (const [seq, key] of position.recent) if (seq > keep && !position.voided.includes(key)) position.voided.push(key);
+    for (const [seq, key] of position.recent)
+      if (seq > keep && !position.voided.includes(key)) position.voided.push(key);
     keepLast(position.voided, RECENT_KEPT);
     position.recent = position.recent.filter(([seq]) => seq <= keep);
     position.epoch = epoch;

@@ -74,9 +74,14 @@ export class JournalOutbox {
    * @throws {EveryonceError} `OUTBOX_LOCKED`, `OUTBOX_VERSION`, `OUTBOX_FAILED`
    */
   async open({ newDevice, device }) {
-    if (this.#opened) throw new EveryonceError('OUTBOX_LOCKED', 'an outbox belongs to one client', { option: 'outbox' });
+    if (this.#opened)
+      throw new EveryonceError('OUTBOX_LOCKED', 'an outbox belongs to one client', { option: 'outbox' });
     this.#opened = true;
-    const { records, damaged = false, warnings = [] } = await this.#storage.open().catch((error) => {
+    const {
+      records,
+      damaged = false,
+      warnings = [],
+    } = await this.#storage.open().catch((error) => {
       this.#opened = false;
       throw error instanceof EveryonceError ? error : new EveryonceError('OUTBOX_FAILED', undefined, { cause: error });
     });
@@ -84,7 +89,9 @@ export class JournalOutbox {
     this.warnings = [...warnings];
     const fresh = this.state.device === '' || damaged || (device !== undefined && device !== this.state.device);
     if (damaged) this.warnings.push(new EveryonceError('OUTBOX_DAMAGED'));
-    const next = fresh ? { device: device && !damaged ? device : newDevice(), pe: 1 } : { device: this.state.device, pe: this.state.pe + 1 };
+    const next = fresh
+      ? { device: device && !damaged ? device : newDevice(), pe: 1 }
+      : { device: this.state.device, pe: this.state.pe + 1 };
     this.state.apply({ k: 'device', ...next });
     this.#written = records.length;
     // A snapshot at each opening keeps the journal short, and makes the raised pe durable in the same act.

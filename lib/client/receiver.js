@@ -7,6 +7,8 @@ import { positionsToBring } from './outbox.js';
 
 /** Conversations that are pulled at the same time. */
 const PULLS = 4;
+/** Unread messages known one by one, per conversation; what is older is kept as a number. */
+const UNREAD_SEQS = 1024;
 /** Wait before positions that got no answer are brought again, ms. */
 const BRING_AGAIN_MS = 1_000;
 
@@ -334,6 +336,10 @@ export class Receiver {
     const count = this.#unread.get(inbox.conv);
     if (!count || from === this.user || type.startsWith('system.') || seq <= Math.max(count.upTo, inbox.read)) return;
     count.seqs.push(seq);
+    if (count.seqs.length > UNREAD_SEQS) {
+      count.upTo = /** @type {number} */ (count.seqs.shift());
+      count.base += 1;
+    }
     inbox.unread = count.base + count.seqs.length;
   }
 

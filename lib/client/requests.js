@@ -49,7 +49,8 @@ export class Requests {
     const rid = ++this.#lastRid;
     const packet = { ...question, rid };
     return new Promise((resolve, reject) => {
-      if (this.#questions.size >= QUESTIONS) return reject(new EveryonceError('TIMEOUT', 'too many questions wait for an answer'));
+      if (this.#questions.size >= QUESTIONS)
+        return reject(new EveryonceError('TIMEOUT', 'too many questions wait for an answer'));
       const sent = this.#send(packet);
       if (!sent && !sticky) return reject(new EveryonceError('OFFLINE'));
       const timer = this.#clock.setTimeout(() => this.#settle(rid)?.reject(this.#timedOut(packet)), timeoutMs);

@@ -109,9 +109,12 @@ export class Sender {
     this.#rate.spend();
   }
 
-  /** The server lost what came after `keep`: own acked sends above it wait again. @param {string} conv @param {number} keep */
-  onVoid(conv, keep) {
-    const again = this.outbox.reoffer(conv, (entry) => (entry.accepted?.seq ?? 0) > keep);
+  /** The server lost what came after `keep`: own sends that it acked above, before this epoch, wait again. @param {string} conv @param {number} epoch @param {number} keep */
+  onVoid(conv, epoch, keep) {
+    const again = this.outbox.reoffer(
+      conv,
+      ({ accepted }) => accepted !== undefined && accepted.seq > keep && accepted.epoch !== epoch,
+    );
     if (again.length > 0) this.#lane(conv).offerAgain(again);
   }
 

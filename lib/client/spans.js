@@ -61,7 +61,9 @@ export class Spans {
 
   /** Forgets what lies at `seq` and above. @param {number} seq */
   dropFrom(seq) {
-    this.#spans = this.#spans.filter((span) => span.from < seq).map((span) => ({ ...span, to: Math.min(span.to, seq - 1) }));
+    this.#spans = this.#spans
+      .filter((span) => span.from < seq)
+      .map((span) => ({ ...span, to: Math.min(span.to, seq - 1) }));
   }
 
   clear() {

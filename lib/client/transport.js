@@ -183,7 +183,9 @@ export class Transport {
       socket = new WebSocket(url, SUBPROTOCOL);
     } catch (cause) {
       this.#socket = null;
-      return this.#giveUp(new EveryonceError('INVALID_ARGUMENT', `url can not be opened: ${url}`, { option: 'url', cause }));
+      return this.#giveUp(
+        new EveryonceError('INVALID_ARGUMENT', `url can not be opened: ${url}`, { option: 'url', cause }),
+      );
     }
     this.#socket = socket;
     this.#lastError = null;
@@ -226,7 +228,10 @@ export class Transport {
     const bad = badKeyOfServerPacket(packet);
     if (bad !== null) {
       // A type of a newer server is none of this client's business.
-      if (bad !== 't') this.#events.onBadPacket(new EveryonceError('PROTOCOL', `a ${packet.t} without a usable ${bad}`, { field: bad }));
+      if (bad !== 't')
+        this.#events.onBadPacket(
+          new EveryonceError('PROTOCOL', `a ${packet.t} without a usable ${bad}`, { field: bad }),
+        );
       return;
     }
     if (packet.t === 'welcome' && this.state === 'connecting') return this.#welcomed(packet);

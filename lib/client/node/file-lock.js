@@ -97,7 +97,10 @@ function refuseIfOwned(dir, generations) {
   for (const generation of generations) {
     const owner = readOwner(join(dir, `lock.${generation}`));
     if (owner && isAlive(owner)) {
-      throw new EveryonceError('OUTBOX_LOCKED', `process ${owner.pid} has the outbox in ${dir} open`, { option: 'dir', pid: owner.pid });
+      throw new EveryonceError('OUTBOX_LOCKED', `process ${owner.pid} has the outbox in ${dir} open`, {
+        option: 'dir',
+        pid: owner.pid,
+      });
     }
   }
 }

@@ -33,7 +33,7 @@ export function decodeJournal(bytes) {
   const records = [];
   let bad = false;
   let damaged = false;
-  for (let start = 0; start < bytes.length; ) {
+  for (let start = 0; start < bytes.length;) {
     const end = bytes.indexOf(0x0a, start);
     const record = end < 0 ? null : decodeLine(bytes.toString('utf8', start, end));
     if (!record) bad = true;
@@ -45,7 +45,8 @@ export function decodeJournal(bytes) {
   }
   // A journal begins with its format; without it the beginning is lost.
   if (records.length > 0 && records[0].k !== 'format') damaged = true;
-  if (records.some((record) => record.k === 'format' && record.v > FORMAT_VERSION)) throw new EveryonceError('OUTBOX_VERSION');
+  if (records.some((record) => record.k === 'format' && record.v > FORMAT_VERSION))
+    throw new EveryonceError('OUTBOX_VERSION');
   return { records, damaged };
 }
 
