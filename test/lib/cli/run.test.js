@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { run } from '../../../lib/cli/run.js';
+import { readFlags } from '../../../lib/cli/serve.js';
+
+/** Runs the command line in this process; commands here end before anything is opened. */
+async function cli(...args) {
+  const lines = { out: [], err: [] };
+  const code = await run(args, { out: (line) => lines.out.push(line), err: (line) => lines.err.push(line) });
+  return { code, out: lines.out.join('\n'), err: lines.err.join('\n') };
+}
+
+describe('command line', () => {
+  it('helps, and says its version', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
+    assert.deepEqual(await cli('--version'), { code: 0, out: version, err: '' });
+    for (const args of [['--help'], ['-h'], ['help'], ['serve', '--help']]) {
+      const { code, out } = await cli(...args);
+      assert.equal(code, 0);
+      assert.match(out, /--jwt-secret/);
+    }
+  });
+
+  const wrong = [
+    [[], /serve \[options\]/],
+    [['server'], /no command server/],
+    [['torture', '--url', 'x'], /torture is not in this version/],
+    [['inspect'], /inspect is not in this version/],
+    [['backup'], /backup is not in this version/],
+    [['serve'], /--jwt-secret, --jwks or --insecure must be given/],
+    [['serve', '--insecure', '--jwt-secret', 's'.repeat(32)], /exactly one/],
+    [['serve', '--insecure', '--redis', 'redis://x'], /--redis is not in this version/],
+    [['serve', '--insecure', '--retention-days', '3'], /--retention-days is not in this version/],
+    [['serve', '--insecure', '--durability', 'replicas=1'], /replicas is not in this version/],
+    [['serve', '--insecure', '--durability', 'ram'], /--durability must be memory or disk/],
+    [['serve', '--insecure', '--port', '80x'], /--port must be a whole number/],
+    [['serve', '--insecure', '--rate', '-1'], /--rate/],
+    [['serve', '--insecure', '--window', '0'], /--window must be an integer from 1/],
+    [['serve', '--insecure', '--origins', 'example.com'], /origins must be/],
+    [['serve', '--jwt-secret', 'short'], /--jwt-secret must be a string of at least 32 bytes/],
+    [['serve', '--insecure', '--flag'], /--flag/],
+    [['serve', '--insecure', 'more'], /more/],
+    [['serve', '--insecure=yes'], /insecure/],
+  ];
+  for (const [args, says] of wrong) {
+    it(`exits with 2: everyonce ${args.join(' ')}`, async () => {
+      const { code, out, err } = await cli(...args);
+      assert.deepEqual([code, out], [2, '']);
+      assert.match(err, says);
+    });
+  }
+
+  it('turns flags into options', () => {
+    const args = '--port 0 --host ::1 --path /c --data d --durability memory --insecure --origins http://a,http://b --rate 0 --window 9'; // prettier-ignore
+    assert.deepEqual(readFlags(args.split(' ')), {
+      port: 0,
+      host: '::1',
+      path: '/c',
+      options: {
+        data: 'd',
+        durability: { fsync: false },
+        jwtSecret: undefined,
+        jwks: undefined,
+        insecure: true,
+        origins: ['http://a', 'http://b'],
+        limits: { rate: 0, window: 9 },
+      },
+    });
+    assert.deepEqual(readFlags([]).options.durability, { fsync: true });
+    assert.deepEqual([readFlags([]).port, readFlags([]).host], [8080, '127.0.0.1']);
+  });
+});
