@@ -29,8 +29,7 @@ describe('server', () => {
 
   it('gives the engine its settings', () => {
     const made = make({ limits: { window: 9 }, durability: { fsync: false }, node: 'n1' });
-    const { onBatch: _, ...options } = FakeEngine.last.options;
-    assert.deepEqual(options, {
+    assert.deepEqual(FakeEngine.last.options, {
       data: null,
       fsync: false,
       node: 'n1',

@@ -261,11 +261,10 @@ describe('ws edge', () => {
 
     /** Writes until the socket lags. */
     const fill = (connection) => {
-      let lags = false;
-      handler.once('lagging', () => (lags = true));
-      let written = 0;
-      for (; !lags; written++) connection.write(big, false);
-      return written;
+      const state = { lags: false, written: 0 };
+      handler.once('lagging', () => (state.lags = true));
+      for (; !state.lags; state.written++) connection.write(big, false);
+      return state.written;
     };
 
     it('is told to the engine, not read from, and forgiven when it has read', async () => {
