@@ -1,5 +1,6 @@
 #include "core/json_check.h"
 
+#include <bit>
 #include <cstring>
 
 namespace everyonce {
@@ -14,18 +15,20 @@ int HexDigit(char byte) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-// True where one of the 8 bytes is a quote, a backslash or a control byte: the end of a run that a string may hold as
-// it is. May say true for nothing where a lower byte says true for something, which only costs the slow step.
-bool HasStringEnd(const char* bytes) {
+// How many of the 8 bytes come before the first quote, backslash or control byte, which end a run that a string may
+// hold as it is; 8 where there is none. Looks at all of them at once, by the old trick of a borrow that marks zero
+// bytes: a mark may be false only above a true one, and the lowest is what counts.
+size_t PlainBytes(const char* bytes) {
   constexpr uint64_t kOnes = 0x0101010101010101;
   constexpr uint64_t kHighs = 0x8080808080808080;
-  uint64_t word;
+  uint64_t word = 0;
   std::memcpy(&word, bytes, sizeof(word));
+  static_assert(std::endian::native == std::endian::little, "the first byte must be the lowest");
   const uint64_t quote = word ^ (kOnes * '"');
   const uint64_t backslash = word ^ (kOnes * '\\');
-  const uint64_t found =
-      ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | ((word - kOnes * 0x20) & ~word);
-  return (found & kHighs) != 0;
+  const uint64_t marks =
+      (((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | ((word - kOnes * 0x20) & ~word)) & kHighs;
+  return static_cast<size_t>(std::countr_zero(marks)) / 8;
 }
 
 // One bit per open bracket, set for an object. Only the words in use are ever written: clearing 8 KiB for each value
@@ -83,29 +86,38 @@ void JsonReader::SkipSpace() {
   while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
 }
 
-bool JsonReader::SkipString() {
-  ++at_;  // the quote
+bool JsonReader::SkipString(bool* escaped) {
+  const char* at = at_ + 1;  // behind the quote; a local, so that it stays in a register
+  const auto fail_at = [&] {
+    at_ = at;
+    return Fail();
+  };
   for (;;) {
-    while (end_ - at_ >= 8 && !HasStringEnd(at_)) at_ += 8;
-    if (at_ == end_) return Fail();
-    const char byte = *at_;
+    while (end_ - at >= 8) {
+      const size_t plain = PlainBytes(at);
+      at += plain;
+      if (plain < 8) break;
+    }
+    if (at == end_) return fail_at();
+    const char byte = *at;
     if (byte == '"') {
-      ++at_;
+      at_ = at + 1;
       return true;
     }
-    if (static_cast<uint8_t>(byte) < 0x20) return Fail();
-    ++at_;
+    if (static_cast<uint8_t>(byte) < 0x20) return fail_at();
+    ++at;
     if (byte != '\\') continue;
-    if (at_ == end_) return Fail();
-    if (*at_ == 'u') {
+    *escaped = true;
+    if (at == end_) return fail_at();
+    if (*at == 'u') {
       for (int i = 0; i < 4; ++i) {
-        ++at_;
-        if (at_ == end_ || HexDigit(*at_) < 0) return Fail();
+        ++at;
+        if (at == end_ || HexDigit(*at) < 0) return fail_at();
       }
-    } else if (std::memchr("\"\\/bfnrt", *at_, 8) == nullptr) {
-      return Fail();
+    } else if (std::memchr("\"\\/bfnrt", *at, 8) == nullptr) {
+      return fail_at();
     }
-    ++at_;
+    ++at;
   }
 }
 
@@ -141,10 +153,10 @@ bool JsonReader::SkipLiteral(std::string_view literal) {
   return true;
 }
 
-bool JsonReader::SkipScalar() {
+bool JsonReader::SkipScalar(bool* escaped) {
   switch (*at_) {
     case '"':
-      return SkipString();
+      return SkipString(escaped);
     case 't':
       return SkipLiteral("true");
     case 'f':
@@ -186,8 +198,9 @@ bool JsonReader::ReadKey(JsonValue* key) {
   SkipSpace();
   const char* const start = at_;
   if (at_ == end_ || *at_ != '"') return Fail();
-  if (!SkipString()) return false;
-  *key = {std::string_view(start, static_cast<size_t>(at_ - start)), 0};
+  bool escaped = false;
+  if (!SkipString(&escaped)) return false;
+  *key = {std::string_view(start, static_cast<size_t>(at_ - start)), 0, escaped};
   SkipSpace();
   if (at_ == end_ || *at_ != ':') return Fail();
   ++at_;
@@ -199,9 +212,10 @@ bool JsonReader::ReadValue(JsonValue* value) {
   SkipSpace();
   if (at_ == end_) return Fail();
   const char* const start = at_;
+  bool escaped = false;
   if (*at_ != '{' && *at_ != '[') {
-    if (!SkipScalar()) return false;
-    *value = {std::string_view(start, static_cast<size_t>(at_ - start)), 0};
+    if (!SkipScalar(&escaped)) return false;
+    *value = {std::string_view(start, static_cast<size_t>(at_ - start)), 0, escaped};
     return true;
   }
 
@@ -218,14 +232,14 @@ bool JsonReader::ReadValue(JsonValue* value) {
       if (open.depth() > deepest) deepest = open.depth();
       ++at_;
       first_item_ = true;
-    } else if (!SkipScalar()) {
+    } else if (!SkipScalar(&escaped)) {
       return false;
     }
     while (!NextItem(open.TopIsObject() ? '}' : ']')) {
       if (failed_) return false;
       open.Pop();
       if (open.depth() == 0) {
-        *value = {std::string_view(start, static_cast<size_t>(at_ - start)), deepest};
+        *value = {std::string_view(start, static_cast<size_t>(at_ - start)), deepest, false};
         return true;
       }
     }

@@ -16,10 +16,12 @@ namespace everyonce {
 // Deeper values are refused. One bit of stack memory each, and more than any frame of the default size can hold.
 inline constexpr size_t kMaxJsonDepth = 65536;
 
-// One checked value: its text without the white space around it, and how deep it is nested (0: a scalar, 1: `[]`).
+// One checked value: its text without the white space around it, how deep it is nested (0: a scalar, 1: `[]`), and for
+// a string whether it holds escapes.
 struct JsonValue {
   std::string_view text;
   size_t depth = 0;
+  bool escaped = false;
 
   bool IsObject() const { return text.starts_with('{'); }
   bool IsArray() const { return text.starts_with('['); }
@@ -63,10 +65,10 @@ class JsonReader {
     return false;
   }
   void SkipSpace();
-  bool SkipString();
+  bool SkipString(bool* escaped);
   bool SkipNumber();
   bool SkipLiteral(std::string_view literal);
-  bool SkipScalar();
+  bool SkipScalar(bool* escaped);
 
   const char* begin_;
   const char* at_;

@@ -15,6 +15,20 @@ constexpr std::array<std::string_view, kKeys> kKeyNames = {
     "limit", "order", "after", "count", "device", "before", "members", "history"};
 constexpr size_t kMaxKeyBytes = 7;
 
+// A short name as one integer, so that names are compared without a call. The length is the highest byte: no two names
+// become the same, whatever bytes a client sends.
+constexpr uint64_t Packed(std::string_view name) {
+  uint64_t packed = uint64_t{name.size()} << 56;
+  for (size_t i = 0; i < name.size(); ++i) packed |= uint64_t{static_cast<uint8_t>(name[i])} << (8 * i);
+  return packed;
+}
+
+constexpr std::array<uint64_t, kKeys> kPackedNames = [] {
+  std::array<uint64_t, kKeys> packed{};
+  for (size_t i = 0; i < kKeys; ++i) packed[i] = Packed(kKeyNames[i]);
+  return packed;
+}();
+
 // kFirstOfLength[k]: the first name of k bytes. A key is compared only with the names of its own length.
 constexpr std::array<size_t, kMaxKeyBytes + 2> kFirstOfLength = [] {
   std::array<size_t, kMaxKeyBytes + 2> first{};
@@ -26,15 +40,14 @@ constexpr std::array<size_t, kMaxKeyBytes + 2> kFirstOfLength = [] {
 
 std::optional<Key> FindKey(std::string_view name) {
   if (name.size() > kMaxKeyBytes) return std::nullopt;
+  const uint64_t packed = Packed(name);
   for (size_t i = kFirstOfLength[name.size()]; i < kFirstOfLength[name.size() + 1]; ++i) {
-    if (kKeyNames[i] == name) return static_cast<Key>(i);
+    if (kPackedNames[i] == packed) return static_cast<Key>(i);
   }
   return std::nullopt;
 }
 
 std::string_view Inside(std::string_view quoted) { return quoted.substr(1, quoted.size() - 2); }
-
-bool HasEscape(std::string_view quoted) { return quoted.find('\\') != std::string_view::npos; }
 
 // A JSON integer literal from 0 to kMaxInteger. `1.0` and `1e3` are none: a reader that keeps numbers as text and one
 // that keeps them as doubles must not come to different ends.
@@ -59,7 +72,7 @@ bool PacketFields::Read(JsonReader* reader) {
   while (reader->NextItem('}')) {
     if (!reader->ReadKey(&name) || !reader->ReadValue(&value)) return false;
     std::string_view text = Inside(name.text);
-    if (HasEscape(text)) {
+    if (name.escaped) {
       if (!UnescapeJsonString(name.text, &unescaped_key_)) continue;
       text = unescaped_key_;
     }
@@ -87,7 +100,7 @@ bool FieldReader::Find(Key key, Need need) {
 
 std::optional<std::string_view> FieldReader::TextOf(const JsonValue& value) {
   if (!value.IsString()) return std::nullopt;
-  if (!HasEscape(value.text)) return Inside(value.text);
+  if (!value.escaped) return Inside(value.text);
   if (!UnescapeJsonString(value.text, &unescaped_)) return std::nullopt;
   return unescaped_;
 }
