@@ -22,6 +22,7 @@ Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log) {
   }
   EmbeddedLogOptions log_options;
   log_options.window_ms = options.dedup_window_ms;
+  log_options.now_ms = EngineThread::Now().wall_ms;
   log_options.random = [source = std::make_shared<std::random_device>()] {
     return uint64_t{(*source)()} << 32 | (*source)();
   };
@@ -50,9 +51,9 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
   const Status status = OpenLog(options, &log);
   if (!status.ok()) return Throw(env_, status);
   durable_ = log->safe() != Safe::kMemory;
-  const napi_status created = napi_create_threadsafe_function(
-      env_, info[1], nullptr, Napi::String::New(env_, "everyonce"), 0, 1, nullptr, nullptr, this, &OnWake,
-      &waker_->function);
+  const napi_status created =
+      napi_create_threadsafe_function(env_, info[1], nullptr, Napi::String::New(env_, "everyonce"), 0, 1, nullptr,
+                                      nullptr, this, &OnWake, &waker_->function);
   if (created != napi_ok) return Throw(env_, "CLOSED", "the environment is ending");
   node_ = options.engine.node;
   thread_ = std::make_unique<EngineThread>(std::move(log), std::move(options.engine),

@@ -8,12 +8,12 @@
 
 namespace everyonce {
 
-// The engine as JavaScript sees it; the contract of its calls is in lib/server/native.js. One EngineThread each, several
-// per process, also in worker threads.
+// The engine as JavaScript sees it; the contract of its calls is in lib/server/native.js. One EngineThread each,
+// several per process, also in worker threads.
 //
-// Lifetime: the object keeps itself alive from its construction until kStopped has been given out, since the thread calls
-// back into it; an environment that ends before (process.exit, a terminated worker) stops and joins the thread by a
-// cleanup hook.
+// Lifetime: the object keeps itself alive from its construction until kStopped has been given out, since the thread
+// calls back into it; an environment that ends before (process.exit, a terminated worker) stops and joins the thread by
+// a cleanup hook.
 class EngineObject : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function Define(Napi::Env env);

@@ -67,8 +67,7 @@ bool ReadOptions(const Napi::Value& value, AddonOptions* options) {
   }
   if (!ReadLimits(limits.As<Napi::Object>(), &options->engine.limits)) return false;
   const Napi::Value events = object.Get("events");
-  options->engine.message_events =
-      events.IsObject() && events.As<Napi::Object>().Get("message").ToBoolean().Value();
+  options->engine.message_events = events.IsObject() && events.As<Napi::Object>().Get("message").ToBoolean().Value();
   return true;
 }
 

@@ -42,7 +42,7 @@ struct Link {
   uint64_t got = 0;
   uint64_t next = 1;  // the seq that would follow without a gap
   int64_t head_sent_ms = 0;
-  int64_t first_push_ms = 0;  // of the oldest that is unacked, the first time
+  int64_t first_push_ms = 0;         // of the oldest that is unacked, the first time
   std::deque<PushedMessage> pushed;  // not yet acked, ascending; all links together at most limits.window
 };
 
@@ -52,12 +52,12 @@ struct Connection {
 
   ConnectionId id;
   Phase phase = Phase::kOpened;
-  bool application = false;    // a request of the server's own: answers go out as kAnswer
-  bool live_pushes = true;     // hello's `live`
-  bool lagging = false;        // the socket's own buffer is full
-  bool ready = false;          // queued for processing
-  bool dirty = false;          // has output
-  bool heads_due = false;      // listed in Engine::heads_due_
+  bool application = false;  // a request of the server's own: answers go out as kAnswer
+  bool live_pushes = true;   // hello's `live`
+  bool lagging = false;      // the socket's own buffer is full
+  bool ready = false;        // queued for processing
+  bool dirty = false;        // has output
+  bool heads_due = false;    // listed in Engine::heads_due_
   std::string user;
   std::string device;
   uint64_t pe = 0;
@@ -68,7 +68,7 @@ struct Connection {
   uint32_t reads_in_flight = 0;
 
   std::unordered_map<std::string, Link> links;
-  uint32_t unacked = 0;         // pushed and not acked, over all links
+  uint32_t unacked = 0;          // pushed and not acked, over all links
   int64_t last_progress_ms = 0;  // last ack or pull
 
   FrameJoiner out;  // what is owed to it at the end of the step

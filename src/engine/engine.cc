@@ -98,8 +98,8 @@ void Engine::Request(uint32_t request, std::string_view user, std::string_view p
   Limits limits = options_.limits;
   const Status status = decoder_.Decode(packet, limits, &decoded_);
   if (!status.ok() || decoded_.size() != 1) {
-    return SendError(connection, {.code = Code::kBadRequest,
-                                  .message = status.ok() ? "A request is one packet." : status.message});
+    return SendError(connection,
+                     {.code = Code::kBadRequest, .message = status.ok() ? "A request is one packet." : status.message});
   }
   connection.inbox.push_back(std::move(decoded_.front()));
   MakeReady(connection);
@@ -121,7 +121,8 @@ void Engine::MakeReady(Connection& connection) {
 void Engine::Step(const Time& now) {
   now_ = now;
   do {
-    while (!ready_.empty() && pushed_bytes_ < options_.output_bytes && group_.size() < options_.group_commands && group_bytes_ < options_.group_bytes) {
+    while (!ready_.empty() && pushed_bytes_ < options_.output_bytes && group_.size() < options_.group_commands &&
+           group_bytes_ < options_.group_bytes) {
       Connection* connection = Find(ready_.front());
       ready_.pop_front();
       if (connection == nullptr) continue;
@@ -164,8 +165,8 @@ bool Engine::WithinRate(Connection& connection, const DecodedPacket& decoded) {
   const int64_t retry_ms = connection.rate.Take(now_.steady_ms);
   if (retry_ms == 0) return true;
   constexpr std::string_view kMessage = "More packets than the server's rate allows; wait, then send the same again.";
-  const bool is_send = decoded.error ? decoded.error->is_send && !decoded.error->conv.empty()
-                                     : type == PacketType::kSend;
+  const bool is_send =
+      decoded.error ? decoded.error->is_send && !decoded.error->conv.empty() : type == PacketType::kSend;
   if (is_send) {
     const bool bad = decoded.error.has_value();
     ++counters_.nacks;
@@ -237,8 +238,7 @@ void Engine::Refuse(Connection& connection, const PacketError& error) {
     SendError(connection, {.code = error.status.code, .message = error.status.message, .rid_json = error.rid_json});
     return Shut(connection, 4400);
   }
-  const bool too_many =
-      !connection.application && connection.malformed.Add(now_.steady_ms) > kMalformedPerMinute;
+  const bool too_many = !connection.application && connection.malformed.Add(now_.steady_ms) > kMalformedPerMinute;
   if (error.is_send && !error.conv.empty() && !error.id.empty()) {
     SendRefused(connection, error);
   } else {

@@ -31,8 +31,8 @@ struct EngineOptions {
   int64_t redelivery_ms = 10'000;
   int64_t head_interval_ms = 1'000;
   int64_t receipt_interval_ms = 100;
-  size_t group_commands = 4096;    // bound of one group, in commands …
-  size_t group_bytes = 8u << 20;  // … and in bytes of bodies
+  size_t group_commands = 4096;     // bound of one group, in commands …
+  size_t group_bytes = 8u << 20;    // … and in bytes of bodies
   size_t output_bytes = 64u << 20;  // pushes and pages of one step; beyond it conversations go behind, pulls wait
 };
 
@@ -57,8 +57,8 @@ struct EngineCounters {
 // The order of the rooms: packets in, decided and committed as a group, answers and deliveries out.
 //
 // Deterministic: it has no thread and no clock; time and the Log are passed in. It steps on the thread of its caller:
-// the runtime's in a server, the test's own in a simulation. Nothing is given out for a group before the Log has answered
-// it (durable before visible). Not thread-safe.
+// the runtime's in a server, the test's own in a simulation. Nothing is given out for a group before the Log has
+// answered it (durable before visible). Not thread-safe.
 class Engine {
  public:
   // `log` outlives the engine.

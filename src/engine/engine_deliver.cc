@@ -6,8 +6,8 @@
 namespace everyonce {
 namespace {
 
-constexpr uint8_t kMaxRepeats = 3;          // of an unacked push, protocol.md
-constexpr size_t kSmallAudience = 64;       // below it, walk the audience; above, the smaller of audience and online
+constexpr uint8_t kMaxRepeats = 3;     // of an unacked push, protocol.md
+constexpr size_t kSmallAudience = 64;  // below it, walk the audience; above, the smaller of audience and online
 
 void WriteMessageEvent(std::string_view packet, std::string* json) {
   *json += R"({"event":"message","message":)";
@@ -50,8 +50,8 @@ void Engine::DeliverTo(Connection& connection, const Message& message, std::stri
   if (message.seq < link.next && message.epoch == link.epoch && link.live) return;  // told already
   link.epoch = message.epoch;
   link.head = std::max(link.head, message.seq);
-  if (link.live && (connection.lagging || connection.unacked >= options_.limits.window ||
-                    pushed_bytes_ >= options_.output_bytes)) {
+  if (link.live &&
+      (connection.lagging || connection.unacked >= options_.limits.window || pushed_bytes_ >= options_.output_bytes)) {
     FallBehind(connection, message.conv, link);
   } else if (link.live) {
     if (!link.told || message.seq != link.next) SendHead(connection, message.conv, link);
@@ -184,7 +184,7 @@ void Engine::RunRedelivery() {
         redelivery_due_ms_ = std::min(redelivery_due_ms_, now_.steady_ms + options_.redelivery_ms);
         continue;
       }
-      if (connection->last_progress_ms < link.first_push_ms) {
+      if (connection->last_progress_ms <= link.first_push_ms) {
         silent.push_back(id);
         break;
       }

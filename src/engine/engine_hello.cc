@@ -46,8 +46,7 @@ void Engine::Enter(Connection& connection) {
   Command command;
   command.kind = CommandKind::kDevice;
   command.positions = connection.positions;
-  Submit(connection, std::move(command),
-         {.then = [this](Connection* entered, const Command& done, Outcome& outcome) {
+  Submit(connection, std::move(command), {.then = [this](Connection* entered, const Command& done, Outcome& outcome) {
            if (entered != nullptr) Welcome(entered->id, done.positions, outcome);
          }});
 }
@@ -62,24 +61,23 @@ void Engine::Welcome(ConnectionId id, std::vector<Position> positions, Outcome& 
     return Shut(*connection, outcome.code == Code::kStaleDevice ? 4409 : 1013);
   }
   ++connection->reads_in_flight;
-  log_->ResumeAt(
-      connection->user, connection->device, positions,
-      [this, id](Status resumed_status, std::vector<ResumeView> resumed) {
-        Connection* entered = Find(id);
-        if (entered == nullptr) return;
-        auto done = [this, id, resumed_status, resumed = std::move(resumed)](
-                        Status status, std::vector<ConversationView> views, bool more) mutable {
-          Connection* welcomed = Find(id);
-          if (welcomed == nullptr) return;
-          ReadDone(*welcomed);
-          if (!status.ok() || !resumed_status.ok()) {
-            SendError(*welcomed, {.code = Code::kUnavailable, .message = "The store cannot be read now."});
-            return Shut(*welcomed, 1013);
-          }
-          WelcomeWith(*welcomed, std::move(resumed), std::move(views), more);
-        };
-        log_->Views(entered->user, entered->device, {}, kMaxViewsOfHello, std::move(done));
-      });
+  log_->ResumeAt(connection->user, connection->device, positions,
+                 [this, id](Status resumed_status, std::vector<ResumeView> resumed) {
+                   Connection* entered = Find(id);
+                   if (entered == nullptr) return;
+                   auto done = [this, id, resumed_status, resumed = std::move(resumed)](
+                                   Status status, std::vector<ConversationView> views, bool more) mutable {
+                     Connection* welcomed = Find(id);
+                     if (welcomed == nullptr) return;
+                     ReadDone(*welcomed);
+                     if (!status.ok() || !resumed_status.ok()) {
+                       SendError(*welcomed, {.code = Code::kUnavailable, .message = "The store cannot be read now."});
+                       return Shut(*welcomed, 1013);
+                     }
+                     WelcomeWith(*welcomed, std::move(resumed), std::move(views), more);
+                   };
+                   log_->Views(entered->user, entered->device, {}, kMaxViewsOfHello, std::move(done));
+                 });
 }
 
 void Engine::WelcomeWith(Connection& connection, std::vector<ResumeView> resumed, std::vector<ConversationView> views,
@@ -95,8 +93,7 @@ void Engine::WelcomeWith(Connection& connection, std::vector<ResumeView> resumed
   connection.last_progress_ms = now_.steady_ms;
   ++counters_.welcomed;
 
-  std::stable_sort(views.begin(), views.end(),
-                   [](const auto& a, const auto& b) { return HasNews(a) && !HasNews(b); });
+  std::stable_sort(views.begin(), views.end(), [](const auto& a, const auto& b) { return HasNews(a) && !HasNews(b); });
   if (views.size() > kMaxWelcomeConversations) {
     views.resize(kMaxWelcomeConversations);
     more = true;
@@ -145,23 +142,23 @@ void Engine::Resume(Connection& connection, Packet packet) {
     Connection* asking = Find(id);
     if (asking == nullptr) return;
     ++asking->reads_in_flight;
-    log_->ResumeAt(asking->user, asking->device, positions,
-                   [this, id, rid_json](Status status, std::vector<ResumeView> views) {
-                     Connection* current = Find(id);
-                     if (current == nullptr) return;
-                     ReadDone(*current);
-                     if (!status.ok()) {
-                       return SendError(*current, {.code = status.code, .message = status.message, .rid_json = rid_json});
-                     }
-                     std::vector<ConversationEntry> entries;
-                     for (ResumeView& view : views) {
-                       const auto link = current->links.find(view.view.conv);
-                       const bool told = link != current->links.end() && link->second.told;
-                       if (view.view.epoch != 0 && !told) TellOf(*current, view.view);
-                       entries.emplace_back(std::move(view));
-                     }
-                     WriteResume(rid_json, entries, Out(*current));
-                   });
+    log_->ResumeAt(
+        asking->user, asking->device, positions, [this, id, rid_json](Status status, std::vector<ResumeView> views) {
+          Connection* current = Find(id);
+          if (current == nullptr) return;
+          ReadDone(*current);
+          if (!status.ok()) {
+            return SendError(*current, {.code = status.code, .message = status.message, .rid_json = rid_json});
+          }
+          std::vector<ConversationEntry> entries;
+          for (ResumeView& view : views) {
+            const auto link = current->links.find(view.view.conv);
+            const bool told = link != current->links.end() && link->second.told;
+            if (view.view.epoch != 0 && !told) TellOf(*current, view.view);
+            entries.emplace_back(std::move(view));
+          }
+          WriteResume(rid_json, entries, Out(*current));
+        });
   };
   if (packet.positions.empty()) return answer();
   for (size_t i = 0; i < packet.positions.size(); ++i) {

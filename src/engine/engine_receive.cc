@@ -71,15 +71,14 @@ void Engine::Pull(Connection& connection, Packet packet) {
   query.user = connection.user;
   query.device = connection.device;
   query.conv = packet.conv;
-  query.limit = static_cast<uint32_t>(
-      std::min<uint64_t>(packet.limit.value_or(options_.limits.page), options_.limits.page));
+  query.limit =
+      static_cast<uint32_t>(std::min<uint64_t>(packet.limit.value_or(options_.limits.page), options_.limits.page));
   query.max_spans = kMaxCursorSpans;
   if (packet.next.empty()) return ReadPage(connection.id, std::move(packet.rid_json), std::move(query));
   std::optional<PageCursor> cursor = DecodePageCursor(packet.next);
   const bool fits = cursor && cursor->all == packet.conv.empty() &&
-                    std::all_of(cursor->covers.begin(), cursor->covers.end(), [&](const Span& span) {
-                      return packet.conv.empty() || span.conv == packet.conv;
-                    });
+                    std::all_of(cursor->covers.begin(), cursor->covers.end(),
+                                [&](const Span& span) { return packet.conv.empty() || span.conv == packet.conv; });
   if (!fits || cursor->covers.empty()) {
     return SendError(connection, {.code = Code::kBadRequest,
                                   .message = "\"next\" must be what a page of this same pull gave.",
@@ -98,14 +97,13 @@ void Engine::Pull(Connection& connection, Packet packet) {
     Pending pending;
     const bool last = i + 1 == cursor->covers.size();
     pending.then = [this, last, rid_json = packet.rid_json, query](Connection* pulling, const Command& done,
-                                                                  Outcome& outcome) {
+                                                                   Outcome& outcome) {
       Acked(pulling, done, outcome);
       if (pulling == nullptr || !last) return;
       if (outcome.code == Code::kUnavailable) {
-        return SendError(*pulling, {.code = outcome.code,
-                                    .message = outcome.message,
-                                    .rid_json = rid_json,
-                                    .retry_ms = outcome.retry_ms});
+        return SendError(
+            *pulling,
+            {.code = outcome.code, .message = outcome.message, .rid_json = rid_json, .retry_ms = outcome.retry_ms});
       }
       ReadPage(pulling->id, rid_json, query);
     };
@@ -156,8 +154,7 @@ void Engine::Read(Connection& connection, Packet packet) {
   command.conv = std::move(packet.conv);
   command.epoch = packet.epoch.value_or(0);
   command.to = packet.seq.value_or(0);
-  Submit(connection, std::move(command),
-         {.then = [this](Connection* reader, const Command& done, Outcome& outcome) {
+  Submit(connection, std::move(command), {.then = [this](Connection* reader, const Command& done, Outcome& outcome) {
            if (reader == nullptr) return;
            if (outcome.code != Code::kOk) {
              return SendError(*reader, {.code = outcome.code, .message = outcome.message});
@@ -174,10 +171,9 @@ void Engine::Signal(Connection& connection, Packet packet) {
     Connection* sender = Find(id);
     if (sender == nullptr) return;
     ReadDone(*sender);
-    if (!status.ok() || members == nullptr ||
-        !std::binary_search(members->begin(), members->end(), sender->user)) {
-      return SendError(*sender, {.code = Code::kUnknownConv,
-                                 .message = "\"conv\" does not exist, or you are not in it."});
+    if (!status.ok() || members == nullptr || !std::binary_search(members->begin(), members->end(), sender->user)) {
+      return SendError(*sender,
+                       {.code = Code::kUnknownConv, .message = "\"conv\" does not exist, or you are not in it."});
     }
     std::string json;
     WriteSignal(conv, sender->user, body, &json);
@@ -195,8 +191,8 @@ void Engine::Signal(Connection& connection, Packet packet) {
 }
 
 // Marks are told to the members soon, not at once: many acks become one receipt.
-void Engine::NoteReceipt(const Connection* connection, const std::string& conv, const std::string& user,
-                         uint64_t epoch, uint64_t got, uint64_t read) {
+void Engine::NoteReceipt(const Connection* connection, const std::string& conv, const std::string& user, uint64_t epoch,
+                         uint64_t got, uint64_t read) {
   Receipt& receipt = receipts_[conv][user];
   receipt.got = std::max(receipt.got, got);
   receipt.read = std::max(receipt.read, read);

@@ -99,10 +99,9 @@ void Engine::Skip(Connection& connection, Packet packet) {
          {.then = [this, rid_json = packet.rid_json](Connection* asking, const Command&, Outcome& outcome) {
            if (asking == nullptr) return;
            if (outcome.code == Code::kOk) return WriteOk(rid_json, Out(*asking));
-           SendError(*asking, {.code = outcome.code,
-                               .message = outcome.message,
-                               .rid_json = rid_json,
-                               .retry_ms = outcome.retry_ms});
+           SendError(
+               *asking,
+               {.code = outcome.code, .message = outcome.message, .rid_json = rid_json, .retry_ms = outcome.retry_ms});
          }});
 }
 
@@ -155,10 +154,8 @@ void Engine::AnswerMembers(Connection* connection, const Command& command, Outco
     if (outcome.code == Code::kOk) {
       WriteOk(rid_json, Out(*connection));
     } else {
-      SendError(*connection, {.code = outcome.code,
-                              .message = outcome.message,
-                              .rid_json = rid_json,
-                              .retry_ms = outcome.retry_ms});
+      SendError(*connection,
+                {.code = outcome.code, .message = outcome.message, .rid_json = rid_json, .retry_ms = outcome.retry_ms});
     }
   }
   if (outcome.code != Code::kOk || outcome.seq == 0 || outcome.audience == nullptr) return;

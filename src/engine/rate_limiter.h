@@ -35,8 +35,8 @@ class RateLimiter {
   int64_t last_ms_ = 0;
 };
 
-// How often something happened within a sliding window of fixed length, kept as one window with a start: it never counts
-// less than what happened since the window began.
+// How often something happened within a sliding window of fixed length, kept as one window with a start: it never
+// counts less than what happened since the window began.
 class WindowCounter {
  public:
   explicit WindowCounter(int64_t window_ms) : window_ms_(window_ms) {}

@@ -100,8 +100,7 @@ Time EngineThread::Now() {
   using std::chrono::duration_cast;
   using std::chrono::milliseconds;
   return {.wall_ms = duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(),
-          .steady_ms =
-              duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count() + 1};
+          .steady_ms = duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count() + 1};
 }
 
 void EngineThread::Run() {
@@ -211,7 +210,8 @@ void EngineThread::Arm() {
   }
   const auto wait_ms = static_cast<uint64_t>(std::max<int64_t>(1, deadline_ms - Now().steady_ms));
   uv_update_time(&loop_);
-  uv_timer_start(&timer_, [](uv_timer_t* handle) { static_cast<EngineThread*>(handle->data)->StepAll(); }, wait_ms, 0);
+  uv_timer_start(
+      &timer_, [](uv_timer_t* handle) { static_cast<EngineThread*>(handle->data)->StepAll(); }, wait_ms, 0);
 }
 
 }  // namespace everyonce

@@ -18,9 +18,9 @@ namespace everyonce {
 
 // Runs an Engine on a thread of its own, with its own libuv loop, between two bounded lock-free queues.
 //
-// The edge's thread (one, the JavaScript thread) calls everything public but the constructor's `wake`, which is called on
-// the engine thread when output waits. Group commit needs no timer: while one group is being synced the inbox gathers,
-// and what it holds then is the next group.
+// The edge's thread (one, the JavaScript thread) calls everything public but the constructor's `wake`, which is called
+// on the engine thread when output waits. Group commit needs no timer: while one group is being synced the inbox
+// gathers, and what it holds then is the next group.
 //
 // Flow: a full inbox refuses frames (TryPushFrames is false) until kDrain is given out; a full outbox stops the engine
 // from taking in, and so fills the inbox. Control items (open, close, accept …) are never refused: they wait in a list
@@ -44,6 +44,9 @@ class EngineThread {
   // After kStopped was taken: waits for the thread's end, at once.
   void Join();
 
+  // Both clocks, now.
+  static Time Now();
+
   // A copy of the engine's counters as of its last step.
   EngineCounters counters() const;
   // Synced writes and the like are the log's to tell: as of the last step.
@@ -63,7 +66,6 @@ class EngineThread {
   void Finish();
   void Publish();
   void Arm();
-  static Time Now();
 
   std::function<void()> wake_;
   std::unique_ptr<Log> log_;

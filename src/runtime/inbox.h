@@ -17,11 +17,11 @@ struct FrameSpan {
 
 struct Input {
   InputKind kind = InputKind::kFrames;
-  bool flag = false;        // kLagging
-  uint32_t id = 0;          // connection or request
-  int64_t after_ms = 0;     // kDrain
-  std::string user;         // kAccept, kRequest
-  std::string bytes;        // kFrames: all frames one behind the other; kRequest: the packet
+  bool flag = false;              // kLagging
+  uint32_t id = 0;                // connection or request
+  int64_t after_ms = 0;           // kDrain
+  std::string user;               // kAccept, kRequest
+  std::string bytes;              // kFrames: all frames one behind the other; kRequest: the packet
   std::vector<FrameSpan> frames;  // kFrames
 };
 
