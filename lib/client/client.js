@@ -36,6 +36,8 @@ import { Transport } from './transport.js';
  * @typedef {{ id: string, conv: string, state: string, attempts: number, type: string, body: any, at: number }} Outgoing
  */
 
+/** Time for the server to answer what the client asks for itself; then the connection is taken for dead, ms. */
+const ANSWER_MS = 10_000;
 /** Close codes that say that something is wrong which only a person can mend, though connecting goes on. */
 const TELLING = new Set(
   /** @type {number[]} */ ([CLOSE.notUtf8, CLOSE.frameTooLarge, CLOSE.badPacket, CLOSE.rateLimited]),
@@ -76,8 +78,8 @@ export class Client extends Emitter {
       this.#options;
     const random = this.#options.random ?? Math.random;
     const emit = (/** @type {string} */ event, /** @type {any[]} */ ...about) => void this.emit(event, ...about);
-    const ask = (/** @type {Packet} */ question, /** @type {{ sticky?: boolean }} */ { sticky = false } = {}) =>
-      this.#requests.ask(question, { sticky });
+    const ask = (/** @type {Packet} */ question, { sticky = false } = {}) =>
+      sticky ? this.#ask(question) : this.#askNow(question);
     this.#requests = new Requests(clock, (packet) => this.#write(packet, true), requestTimeout);
     this.#transport = new Transport(
       { WebSocket, url, clock, random, reconnect, hello: () => this.#hello() },
@@ -544,7 +546,20 @@ export class Client extends Emitter {
     await this.#ask({ t, conv, members, ...more });
   }
 
-  /** @param {Packet} question @returns {Promise<Packet>} */
+  /** What the client's own rules ask: an answer on this connection, or none. @param {Packet} question @returns {Promise<Packet>} */
+  async #askNow(question) {
+    const { connection } = this.#transport;
+    try {
+      return await this.#requests.ask(question, { timeoutMs: ANSWER_MS });
+    } catch (error) {
+      const silent =
+        error instanceof EveryonceError && error.code === 'TIMEOUT' && connection === this.#transport.connection;
+      if (silent && this.state === 'online') this.#transport.restart(error.message);
+      throw error;
+    }
+  }
+
+  /** What the application asks: over as many connections as it takes. @param {Packet} question @returns {Promise<Packet>} */
   #ask(question) {
     if (this.#closed) return Promise.reject(new EveryonceError('CLOSED'));
     return this.#requests.ask(question, { sticky: true });

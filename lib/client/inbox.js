@@ -94,7 +94,7 @@ export class Inbox {
     this.#forget();
     this.epoch = epoch;
     this.head = head;
-    this.next = Math.max(this.next, handledUpTo + 1);
+    this.next = handledUpTo + 1;
     this.placed = true;
     this.#ackDue = false;
     this.#paging = false;
@@ -165,9 +165,7 @@ export class Inbox {
   /** Goes on as far as possible; call after anything became known. */
   advance() {
     if (this.#running) return;
-    const started = this.next;
     const message = this.#step();
-    if (this.next !== started) this.#moved();
     if (message) return void this.#handleAll(message);
     this.#flushAck();
     this.#lookForHole();
@@ -175,10 +173,18 @@ export class Inbox {
 
   /** Steps over what is explained. @returns {Message | null} the next message to be handled */
   #step() {
+    const started = this.next;
+    const message = this.#stepOver();
+    if (this.next !== started) this.#moved();
+    return message;
+  }
+
+  /** @returns {Message | null} */
+  #stepOver() {
     for (;;) {
       const held = this.#buffer.get(this.next);
-      if (held && this.host.handlers().length > 0) return held.message;
-      const span = held ? undefined : this.#spans.at(this.next);
+      if (held) return this.host.handlers().length > 0 ? held.message : null;
+      const span = this.#spans.at(this.next);
       if (!span) return null;
       const from = this.next;
       let to = span.to;

@@ -334,5 +334,12 @@ export function positionsToBring(state, without = new Set()) {
     if (brought.length === LIMITS.positions) break;
     if (epoch > 0 && !without.has(conv)) brought.push([conv, [epoch, seq]]);
   }
+  // Where only own messages are known: the answer tells whether they survived.
+  for (const [conv, list] of state.acked) {
+    const accepted = list.at(-1)?.accepted;
+    if (!accepted || state.positions.get(conv)?.epoch || without.has(conv) || brought.length === LIMITS.positions)
+      continue;
+    brought.push([conv, [accepted.epoch, 0]]);
+  }
   return Object.fromEntries(brought);
 }

@@ -143,16 +143,26 @@ export class Receiver {
     if (resume === 'truncated') this.#void(conv, epoch, Number.isSafeInteger(keep) ? keep : 0);
     else if (resume === 'reset') this.#void(conv, epoch, 0);
     const inbox = this.#inbox(conv);
-    const position = this.outbox.state.positions.get(conv);
-    const handled = Math.max(got, position?.seq ?? 0);
+    const held = this.outbox.state.positions.get(conv)?.seq ?? 0;
+    const handled = Math.max(got, held);
     inbox.begin(epoch, handled, Math.max(head, got));
-    if (position && position.epoch !== epoch) this.outbox.handled(conv, epoch, position.seq);
+    if (this.#knownEpoch(conv, epoch) !== epoch) {
+      // What was handled survived, but own messages that were acked above it may not have: the server tells, by `dup`.
+      this.host.voided(conv, epoch, held);
+      this.outbox.handled(conv, epoch, held);
+    }
     inbox.manual = this.host.backlog === 'manual' && handled < head;
     inbox.read = Number(place.read) || 0;
     this.#unread.set(conv, { base: Number(place.unread) || 0, upTo: head, seqs: [] });
     this.#changedUnread(inbox);
     inbox.advance();
     inbox.pullSoon();
+  }
+
+  /** The epoch that what is kept of a conversation belongs to. @param {string} conv @param {number} otherwise */
+  #knownEpoch(conv, otherwise) {
+    const { positions, acked } = this.outbox.state;
+    return positions.get(conv)?.epoch || (acked.get(conv)?.at(-1)?.accepted?.epoch ?? otherwise);
   }
 
   /** @param {string} conv @param {number} epoch @param {number} keep */

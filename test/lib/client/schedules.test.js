@@ -39,7 +39,12 @@ async function run(seed, { truncating = false } = {}) {
       (error) => (record.outcome = error),
     );
   };
-  Object.assign(network.faults, { drop: chance() * 0.05, repeat: chance() * 0.05, cut: chance() * 0.01, latencyMs: 1 + chance() * 200 });
+  Object.assign(network.faults, {
+    drop: chance() * 0.05,
+    repeat: chance() * 0.05,
+    cut: chance() * 0.01,
+    latencyMs: 1 + chance() * 200,
+  });
   server.unavailable = chance() * 0.05;
   for (let step = 0; step < 120; step++) {
     const dice = chance();
@@ -48,7 +53,8 @@ async function run(seed, { truncating = false } = {}) {
     if (dice < 0.7) for (let i = chance() * 6; i > 0; i--) send(client, conv);
     else if (dice < 0.74) network.cutAll();
     else if (dice < 0.76) network.faults.refuse = !network.faults.refuse;
-    else if (dice < 0.78 && truncating) server.truncate(conv, Math.floor(server.conversation(conv).head * (0.7 + chance() * 0.3)));
+    else if (dice < 0.78 && truncating)
+      server.truncate(conv, Math.floor(server.conversation(conv).head * (0.7 + chance() * 0.3)));
     else await clock.advance(chance() * 3000);
     if (chance() < 0.3) await clock.advance(chance() * 200);
   }
@@ -70,7 +76,11 @@ function judge({ server, sent, clients }, { truncating = false } = {}) {
     }
     for (const client of clients) {
       const numbers = log.messages.filter((m) => m.from === client.user && m.device === client.device).map((m) => m.n);
-      assert.deepEqual(numbers, [...numbers].sort((a, b) => a - b), 'the order of sending is kept');
+      assert.deepEqual(
+        numbers,
+        [...numbers].sort((a, b) => a - b),
+        'the order of sending is kept',
+      );
     }
   }
   for (const { client, conv, body, outcome } of sent) {
@@ -105,8 +115,7 @@ describe('client: random schedules', function () {
       try {
         judge(await run(seed));
       } catch (error) {
-        error.message = `EVERYONCE_SEED=${seed}: ${error.message}`;
-        throw error;
+        throw new Error(`EVERYONCE_SEED=${seed}: ${error.message}`, { cause: error });
       }
     }
   });
@@ -116,8 +125,7 @@ describe('client: random schedules', function () {
       try {
         judge(await run(seed, { truncating: true }), { truncating: true });
       } catch (error) {
-        error.message = `EVERYONCE_SEED=${seed}: ${error.message}`;
-        throw error;
+        throw new Error(`EVERYONCE_SEED=${seed}: ${error.message}`, { cause: error });
       }
     }
   });

@@ -24,7 +24,8 @@ export class VirtualClock {
     for (;;) {
       let first = null;
       for (const timer of this.#timers.values()) {
-        if (timer.at <= end && (!first || timer.at < first.at || (timer.at === first.at && timer.id < first.id))) first = timer;
+        if (timer.at <= end && (!first || timer.at < first.at || (timer.at === first.at && timer.id < first.id)))
+          first = timer;
       }
       if (!first) break;
       this.#timers.delete(first.id);

@@ -77,7 +77,8 @@ class FakeSocket {
   }
 
   #deliver(direction, packets) {
-    if (direction === 'down') return this.onmessage?.({ data: JSON.stringify(packets.length === 1 ? packets[0] : packets) });
+    if (direction === 'down')
+      return this.onmessage?.({ data: JSON.stringify(packets.length === 1 ? packets[0] : packets) });
     for (const packet of packets) {
       this.network.received.push(packet);
       this.connection.receive(packet);

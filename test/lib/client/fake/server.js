@@ -47,7 +47,14 @@ export class FakeServer {
   store(conv, message) {
     const log = this.conversation(conv);
     this.#lastMid += 1n;
-    const stored = { conv, epoch: log.epoch, seq: log.head + 1, mid: String(this.#lastMid), at: Math.floor(this.clock.now()), ...message };
+    const stored = {
+      conv,
+      epoch: log.epoch,
+      seq: log.head + 1,
+      mid: String(this.#lastMid),
+      at: Math.floor(this.clock.now()),
+      ...message,
+    };
     log.messages.push(stored);
     for (const connection of this.connections) connection.offer(log, stored);
     return stored;
@@ -99,10 +106,16 @@ class Log {
   }
 
   judge(epoch, seq) {
-    const index = this.epochs.findIndex((known) => known.epoch === epoch);
-    if (index < 0) return { resume: 'reset' };
-    const end = index === this.epochs.length - 1 ? this.head : this.epochs[index + 1].first - 1;
+    const end = this.endOf(epoch);
+    if (end === undefined) return { resume: 'reset' };
     return seq <= end ? { resume: 'ok' } : { resume: 'truncated', keep: end };
+  }
+
+  /** What is left of an epoch: not only the one after it may have cut it. */
+  endOf(epoch) {
+    const index = this.epochs.findIndex((known) => known.epoch === epoch);
+    if (index < 0) return undefined;
+    return Math.min(this.head, ...this.epochs.slice(index + 1).map(({ first }) => first - 1));
   }
 
   needs(key, { seq, from, device }) {
@@ -184,18 +197,30 @@ class Connection {
     for (const [conv, position] of Object.entries(at)) convs.set(conv, this.bring(conv, position));
     for (const log of logs) this.#live.set(log.conv, log.got(key) >= log.head);
     for (const conv of convs.keys()) this.#told.add(conv);
-    this.send({ t: 'welcome', v: 1, user: token, device, node: 'fake', now: 0, limits: server.limits, convs: [...convs.values()] });
+    this.send({
+      t: 'welcome',
+      v: 1,
+      user: token,
+      device,
+      node: 'fake',
+      now: 0,
+      limits: server.limits,
+      convs: [...convs.values()],
+    });
   }
 
   place(log) {
     const read = log.reads.get(this.user) ?? 0;
-    const unread = log.messages.filter((m) => m.seq > read && m.from !== this.user && !m.type.startsWith('system.')).length;
+    const unread = log.messages.filter(
+      (m) => m.seq > read && m.from !== this.user && !m.type.startsWith('system.'),
+    ).length;
     return { conv: log.conv, epoch: log.epoch, head: log.head, got: log.got(this.key), read, unread };
   }
 
   bring(conv, [epoch, seq]) {
     const log = this.server.conversations.get(conv);
-    if (!log || !this.server.isMember(conv, this.user)) return { conv, epoch: 0, head: 0, got: 0, read: 0, unread: 0, resume: 'reset' };
+    if (!log || !this.server.isMember(conv, this.user))
+      return { conv, epoch: 0, head: 0, got: 0, read: 0, unread: 0, resume: 'reset' };
     const judged = log.judge(epoch, seq);
     if (judged.resume === 'ok') log.ack(this.key, 1, seq);
     this.#told.add(conv);
@@ -245,7 +270,9 @@ class Connection {
     const log = this.server.conversations.get(conv);
     const found = ids.flatMap((id) => {
       const message = log?.messages.find((m) => m.id === id && m.from === this.user && m.device === device);
-      return message ? [{ id, n: message.n, seq: message.seq, epoch: message.epoch, mid: message.mid, at: message.at }] : [];
+      return message
+        ? [{ id, n: message.n, seq: message.seq, epoch: message.epoch, mid: message.mid, at: message.at }]
+        : [];
     });
     this.send({ t: 'status', rid, conv, found, unknown: [] });
   }
@@ -253,7 +280,8 @@ class Connection {
   on_skip({ rid, conv, from, to }) {
     const producer = this.server.conversation(conv).producer(this.key);
     const error = (code) => this.send({ t: 'error', rid, code, message: code });
-    for (let n = from; n <= Math.min(to, producer.last); n++) if (producer.answers.get(n)?.seq) return error('conflict');
+    for (let n = from; n <= Math.min(to, producer.last); n++)
+      if (producer.answers.get(n)?.seq) return error('conflict');
     if (producer.last >= to) return this.send({ t: 'ok', rid });
     if (producer.last > 0 && from !== producer.last + 1) return error('bad_request');
     for (let n = from; n <= to; n++) producer.answers.set(n, { id: '', code: 'conflict' });
@@ -264,10 +292,9 @@ class Connection {
   on_got({ conv, epoch, seq, from = 1, to = seq }) {
     const log = this.server.conversations.get(conv);
     if (!log) return;
-    const known = log.epochs.findIndex((entry) => entry.epoch === epoch);
-    const end = known < 0 ? 0 : known === log.epochs.length - 1 ? log.head : log.epochs[known + 1].first - 1;
-    log.ack(this.key, from, Math.min(to, end));
-    for (const key of this.#pushed.keys()) if (!log.messages.some((m) => `${conv}/${m.seq}` === key && log.needs(this.key, m))) this.#pushed.delete(key);
+    log.ack(this.key, from, Math.min(to, log.endOf(epoch) ?? 0));
+    for (const [key, stored] of this.#pushed)
+      if (stored.conv === conv && !log.needs(this.key, stored)) this.#pushed.delete(key);
     if (log.got(this.key) >= log.head) this.#live.set(conv, true);
   }
 
@@ -277,7 +304,14 @@ class Connection {
     log.reads.set(this.user, Math.max(log.reads.get(this.user) ?? 0, Math.min(seq, log.head)));
     for (const connection of this.server.connections) {
       if (!this.server.isMember(conv, connection.user)) continue;
-      connection.send({ t: 'receipt', conv, epoch: log.epoch, user: this.user, got: log.got(this.key), read: log.reads.get(this.user) });
+      connection.send({
+        t: 'receipt',
+        conv,
+        epoch: log.epoch,
+        user: this.user,
+        got: log.got(this.key),
+        read: log.reads.get(this.user),
+      });
       connection.flush();
     }
   }
@@ -293,12 +327,20 @@ class Connection {
   on_create({ rid, conv, members }) {
     if (this.server.groups.has(conv)) return this.send({ t: 'error', rid, code: 'exists', message: 'taken' });
     this.server.groups.set(conv, [this.user, ...members]);
-    this.server.store(conv, { from: 'system', device: 'system', id: 'system-1', type: 'system.members', body: { add: members } });
+    this.server.store(conv, {
+      from: 'system',
+      device: 'system',
+      id: 'system-1',
+      type: 'system.members',
+      body: { add: members },
+    });
     this.send({ t: 'ok', rid });
   }
 
   on_counts({ rid }) {
-    const convs = [...this.server.conversations.values()].filter((log) => this.server.isMember(log.conv, this.user)).map((log) => this.place(log));
+    const convs = [...this.server.conversations.values()]
+      .filter((log) => this.server.isMember(log.conv, this.user))
+      .map((log) => this.place(log));
     this.send({ t: 'counts', rid, total: convs.reduce((sum, { unread }) => sum + unread, 0), convs });
   }
 
@@ -319,7 +361,13 @@ class Connection {
       const [low, high] = [Math.min(...page.map((m) => m.seq)), Math.max(...page.map((m) => m.seq))];
       if (high === log.head) this.#live.set(log.conv, true);
       const covers = [[log.conv, log.epoch, order === 'oldest' ? log.got(this.key) + 1 : low, high]];
-      return this.send({ t: 'page', rid, items: page.map((m) => this.msg(m)), covers, next: JSON.stringify([[log.conv, low, high]]) });
+      return this.send({
+        t: 'page',
+        rid,
+        items: page.map((m) => this.msg(m)),
+        covers,
+        next: JSON.stringify([[log.conv, low, high]]),
+      });
     }
     const covers = mine.filter((log) => log.head > 0).map((log) => [log.conv, log.epoch, 1, log.head]);
     for (const log of mine) this.#live.set(log.conv, true);
@@ -342,9 +390,21 @@ class Connection {
     if (!this.#told.has(log.conv)) this.send(head);
     this.#told.add(log.conv);
     if (this.#pushed.size >= server.limits.window) this.#live.set(log.conv, false);
-    if (!this.live || !this.#live.get(log.conv)) this.send(head);
+    if (!this.live || !this.#live.get(log.conv)) this.tellHead(log);
     else this.push(stored, 1);
     this.flush();
+  }
+
+  /** Behind: told again until it pulls, because this network may lose a frame and keep the connection. */
+  tellHead(log) {
+    const { server } = this;
+    this.send({ t: 'head', conv: log.conv, epoch: log.epoch, head: log.head, got: log.got(this.key) });
+    server.clock.setTimeout(() => {
+      const current = server.conversations.get(log.conv) === log && server.connections.has(this);
+      if (!current || this.#live.get(log.conv) || log.got(this.key) >= log.head) return;
+      this.tellHead(log);
+      this.flush();
+    }, 5_000);
   }
 
   push(stored, times) {
@@ -354,7 +414,8 @@ class Connection {
     this.send(this.msg(stored));
     server.clock.setTimeout(() => {
       const log = server.conversations.get(stored.conv);
-      if (!server.connections.has(this) || !log || this.#pushed.get(key) !== stored || !log.needs(this.key, stored)) return;
+      if (!server.connections.has(this) || !log || this.#pushed.get(key) !== stored || !log.needs(this.key, stored))
+        return;
       if (times > 3) return this.end(4410);
       this.push(stored, times + 1);
       this.flush();

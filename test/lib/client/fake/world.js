@@ -15,7 +15,13 @@ export function makeWorld(seed = 1) {
   function makeClient(user, options = {}) {
     const { handler = () => {}, listen = true, ...rest } = options;
     const client = new Client({
-      url: 'ws://server', token: user, outbox: new MemoryOutbox(), clock, random, WebSocket: network.WebSocket, ...rest,
+      url: 'ws://server',
+      token: user,
+      outbox: new MemoryOutbox(),
+      clock,
+      random,
+      WebSocket: network.WebSocket,
+      ...rest,
     });
     client.received = [];
     client.events = [];
