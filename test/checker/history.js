@@ -62,7 +62,7 @@ export class History {
   /** @param {HistoryEvent} event */
   record(event) {
     event.t ??= now();
-    if (event.op === 'invoke') event.n ??= this.#number(event);
+    if (event.op === 'invoke') event.n = this.#number(event);
     // One write of a whole line, before anything that follows from the event: a kill can't take it back.
     if (this.#file >= 0) writeSync(this.#file, `${JSON.stringify(event)}\n`);
     this.events.push(event);
@@ -87,6 +87,11 @@ export class History {
       };
       this.#listeners.add(listener);
     });
+  }
+
+  /** @param {string} user @param {string} device @param {string} conv @returns {number} the `n` of its next `invoke` */
+  next(user, device, conv) {
+    return (this.#numbers.get(`${user} ${device} ${conv}`) ?? 0) + 1;
   }
 
   close() {

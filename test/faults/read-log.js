@@ -1,0 +1,75 @@
+/**
+ * Reads back what the server holds: as a device that nobody has seen before, straight over a WebSocket, so that nothing
+ * of the client stands between the log and the judge.
+ */
+import { randomUUID } from 'node:crypto';
+import { WebSocket } from 'ws';
+import { hashBody } from '../checker/history.js';
+
+const pageLimit = 200;
+const timeoutMs = 30_000;
+/** Pages of the largest run, many times over: a pull that never ends is a fault of its own. */
+const maxPages = 10_000;
+
+/**
+ * @param {string} url
+ * @param {string} user
+ * @returns {Promise<import('../checker/history.js').HistoryEvent[]>} all messages of all its conversations, as `log` events
+ */
+export async function readLog(url, user) {
+  const device = randomUUID();
+  const socket = new WebSocket(url, 'everyonce.v1');
+  try {
+    const next = packets(socket);
+    await next((packet) => packet.t === 'open');
+    socket.send(JSON.stringify({ t: 'hello', v: 1, device, pe: 1, token: user, at: {}, live: false }));
+    await next((packet) => packet.t === 'welcome');
+    /** @type {import('../checker/history.js').HistoryEvent[]} */
+    const events = [];
+    /** @type {string | undefined} */
+    let cursor;
+    for (let rid = 1; rid <= maxPages; rid++) {
+      socket.send(JSON.stringify({ t: 'pull', rid, limit: pageLimit, order: 'oldest', next: cursor }));
+      const page = await next((packet) => packet.rid === rid);
+      if (page.t !== 'page') throw new Error(`pull was answered ${JSON.stringify(page)}`);
+      for (const item of page.items) events.push(logEvent(item, user, device));
+      if (page.next === undefined) return events;
+      cursor = page.next;
+    }
+    throw new Error(`more than ${maxPages} pages`);
+  } finally {
+    socket.terminate();
+  }
+}
+
+/** @param {any} item @param {string} user @param {string} device @returns {import('../checker/history.js').HistoryEvent} */
+function logEvent(item, user, device) {
+  if (item.t !== 'msg') throw new Error(`nothing was removed, yet the log has ${JSON.stringify(item)}`);
+  const { conv, epoch, seq, mid, from, device: fromDevice, id, type, body } = item;
+  return { op: 'log', user, device, conv, epoch, seq, mid, from, fromDevice, id, type, hash: hashBody(body) };
+}
+
+/** @param {WebSocket} socket @returns {(wanted: (packet: any) => boolean) => Promise<any>} waits for a packet, leaving out others */
+function packets(socket) {
+  /** @type {any[]} */
+  const waiting = [];
+  let wake = () => {};
+  const arrived = (/** @type {any} */ packet) => (waiting.push(packet), wake());
+  socket.on('open', () => arrived({ t: 'open' }));
+  socket.on('message', (data) => [JSON.parse(String(data))].flat().forEach(arrived));
+  socket.on('close', (code) => arrived(new Error(`closed with ${code}`)));
+  socket.on('error', (error) => arrived(error));
+  return async (wanted) => {
+    const timer = setTimeout(() => arrived(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    try {
+      for (;;) {
+        const packet = waiting.shift();
+        if (packet instanceof Error) throw packet;
+        if (packet && wanted(packet)) return packet;
+        if (!packet) await new Promise((resolve) => (wake = () => resolve(undefined)));
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
