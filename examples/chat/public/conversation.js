@@ -86,7 +86,7 @@ export class Conversation {
     while (index > 0 && isAfter(this.messages[index - 1], message)) index -= 1;
     this.messages.splice(index, 0, message);
     this.head = Math.max(this.head, message.seq);
-    if (message.type === 'system.members') this.#foldMembers(message.body);
+    if (message.type === 'system.members') this.#foldMembers(message);
     this.typing.delete(message.from);
     return true;
   }
@@ -112,8 +112,10 @@ export class Conversation {
     return this.insert(message);
   }
 
-  /** @param {any} body */
-  #foldMembers(body) {
+  /** @param {Message} message */
+  #foldMembers({ seq, body }) {
+    // The first message of a group is its making, and whoever made it is in it.
+    if (seq === 1 && typeof body?.by === 'string') this.members.add(body.by);
     for (const name of Array.isArray(body?.add) ? body.add : []) this.members.add(name);
     for (const name of Array.isArray(body?.remove) ? body.remove : []) this.members.delete(name);
   }

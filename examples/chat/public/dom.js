@@ -76,7 +76,7 @@ const ICONS = {
   send: 'M4 12l16-8-6 16-3-7z',
   waiting: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16M12 8v4l3 2',
   accepted: 'M5 13l4 4 9-10',
-  delivered: 'M2 13l4 4 9-10M11 16l1 1 9-10',
+  delivered: 'M1.5 13l4.5 4.5 9-11M11 16.5l1 1 9.5-11',
   unconfirmed: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16M12 8v5M12 16v.2',
 };
 

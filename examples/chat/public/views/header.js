@@ -5,7 +5,7 @@ import { showAvatar } from '../names.js';
 const STATES = {
   online: 'Online',
   connecting: 'Connecting …',
-  offline: 'Offline: messages wait here',
+  offline: 'Offline',
   replaced: 'In use in another place',
   closed: 'Not connected',
 };
@@ -46,6 +46,7 @@ export class HeaderView {
     byId('notice').hidden = state.notice === '';
     byId('reconnect').hidden = !['replaced', 'closed'].includes(state.connection.state);
     const unread = [...state.conversations.values()].reduce((sum, { unread }) => sum + unread, 0);
+    byId('chat').dataset.device = this.session.device;
     document.title = `${unread > 0 ? `(${unread}) ` : ''}${state.me} · everyonce chat`;
   }
 }

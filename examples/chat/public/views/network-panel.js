@@ -26,12 +26,19 @@ const COUNTERS = [
   ['cuts', 'Connections cut'],
 ];
 
+const VERDICT = [
+  ['missing', 'lost'],
+  ['doubled', 'doubled'],
+  ['swapped', 'out of order'],
+];
+
 export class NetworkPanel {
   /** @type {Map<string, Element>} */
   #numbers = new Map();
   /** @type {Map<string, { input: HTMLInputElement, output: Element, percent: boolean }>} */
   #sliders = new Map();
-  #verdict = el('p', { class: 'verdict', role: 'status' });
+  /** Lost, doubled, out of order: three numbers that are to stay 0. */
+  #verdict = el('dl', { class: 'verdict', role: 'status' });
   #verdictDetail = el('p', { class: 'muted small' });
   #offline = el('input', { type: 'checkbox', id: 'net-offline', role: 'switch' });
   #isQueued = false;
@@ -49,7 +56,6 @@ export class NetworkPanel {
     network.addEventListener('change', () => this.#soon());
     state.subscribe(() => this.#soon());
     this.#show(sessionStorage.getItem(OPEN_KEY) === 'open');
-    this.#update();
   }
 
   toggle() {
@@ -65,6 +71,7 @@ export class NetworkPanel {
     this.panel.hidden = !isOpen;
     byId('chat').classList.toggle('with-network', isOpen);
     byId('network-toggle').setAttribute('aria-expanded', String(isOpen));
+    this.#update();
   }
 
   #build() {
@@ -89,6 +96,11 @@ export class NetworkPanel {
       el('span', { text: 'Offline' }),
       this.#offline,
     );
+    for (const [name, label] of VERDICT) {
+      const number = el('dd', { data: { verdict: name } });
+      this.#numbers.set(name, number);
+      this.#verdict.append(el('div', {}, number, el('dt', { text: label })));
+    }
     byId('network-body').replaceChildren(
       el('section', { class: 'card', 'aria-label': 'Verdict' }, this.#verdict, this.#verdictDetail),
       el(
@@ -143,7 +155,9 @@ export class NetworkPanel {
       if (input.value !== String(value)) input.value = String(value);
       setText(output, `${value} ${percent ? '%' : 'ms'}`);
     }
-    for (const [name, number] of this.#numbers) setText(number, String(Reflect.get(network.counters, name)));
+    for (const [name] of COUNTERS) {
+      setText(/** @type {Element} */ (this.#numbers.get(name)), String(network.counters[name]));
+    }
     this.#judge();
   }
 
@@ -157,9 +171,11 @@ export class NetworkPanel {
       sum.waiting += conversation.pending.size;
       sum.shown += conversation.messages.length;
     }
-    const isGood = sum.missing + sum.doubled + sum.swapped === 0;
-    this.#verdict.dataset.verdict = isGood ? 'good' : 'bad';
-    setText(this.#verdict, `${sum.missing} lost · ${sum.doubled} doubled · ${sum.swapped} out of order`);
+    for (const name of /** @type {const} */ (['missing', 'doubled', 'swapped'])) {
+      const number = /** @type {Element} */ (this.#numbers.get(name));
+      setText(number, String(sum[name]));
+      number.classList.toggle('bad', sum[name] > 0);
+    }
     const waits =
       sum.onTheWay + sum.waiting === 0
         ? 'Nothing is on its way.'

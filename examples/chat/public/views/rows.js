@@ -43,26 +43,28 @@ export function rowsOf(conversation) {
   let day = '';
   let before = { from: '', at: 0 };
   let marked = newFrom === 0;
-  const place = (/** @type {{ from: string, at: number }} */ { from, at }) => {
+  const place = (/** @type {string} */ from, /** @type {number} */ at, isNew = false) => {
     if (dayKey(at) !== day) {
       day = dayKey(at);
       before = { from: '', at: 0 };
       rows.push({ key: `day ${day}`, kind: 'day', text: dayName(at) });
+    }
+    if (isNew) {
+      before = { from: '', at: 0 };
+      rows.push({ key: 'new', kind: 'new', text: 'New' });
     }
     const isFirst = before.from !== from || at - before.at > BLOCK_MS;
     before = { from, at };
     return { from, at, isOwn: from === me, isFirst, showsName: isGroup && isFirst && from !== me };
   };
   for (const message of messages) {
-    const { seq, from, device, id, type, body } = message;
-    if (!marked && seq >= newFrom && from !== me) {
-      marked = true;
-      before = { from: '', at: 0 };
-      rows.push({ key: 'new', kind: 'new', text: 'New' });
-    }
-    const placed = place(message);
+    const { seq, from, device, id, type, body, at } = message;
+    const isLine = type.startsWith('system.');
+    const isNew = !marked && !isLine && seq >= newFrom && from !== me;
+    marked ||= isNew;
+    const placed = place(from, at, isNew);
     const key = `${from}/${device}/${id}`;
-    if (type.startsWith('system.')) {
+    if (isLine) {
       before = { from: '', at: 0 };
       rows.push({ key, kind: 'line', text: type === 'system.members' ? membersSentence(body, me) : type, seq });
     } else {
@@ -71,7 +73,7 @@ export function rowsOf(conversation) {
     }
   }
   for (const { id, body, at, status, reason } of pending.values()) {
-    rows.push({ ...place({ from: me, at }), key: id, kind: 'message', text: textOf(body), id, state: status, reason });
+    rows.push({ ...place(me, at), key: id, kind: 'message', text: textOf(body), id, state: status, reason });
   }
   return rows;
 }

@@ -101,7 +101,7 @@ export class ThreadView {
     setText(byId('thread-title'), title);
     const people = isGroup(conv) ? [...members].sort().join(', ') : 'Direct messages';
     const isOnline = connection.state === 'online';
-    setText(byId('thread-subtitle'), isOnline ? people : connectionText(connection));
+    setText(byId('thread-subtitle'), isOnline ? people : `${connectionText(connection)}: what you write waits here`);
     setAttribute(byId('thread-subtitle'), 'data-state', isOnline ? null : connection.state);
     byId('add-members').hidden = !isGroup(conv);
     const names = [...typing.keys()];
