@@ -46,15 +46,24 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<EngineObject>(info), env_(info.Env()), waker_(std::make_shared<Waker>()) {
   AddonOptions options;
   if (!ReadOptions(info[0], &options)) return;
-  if (!info[1].IsFunction()) return Throw(env_, "BAD_OPTION", "new Engine needs a function to call", "onBatch");
+  if (!info[1].IsFunction()) {
+    Throw(env_, "BAD_OPTION", "new Engine needs a function to call", "onBatch");
+    return;
+  }
   std::unique_ptr<Log> log;
   const Status status = OpenLog(options, &log);
-  if (!status.ok()) return Throw(env_, status);
+  if (!status.ok()) {
+    Throw(env_, status);
+    return;
+  }
   durable_ = log->safe() != Safe::kMemory;
   const napi_status created =
       napi_create_threadsafe_function(env_, info[1], nullptr, Napi::String::New(env_, "everyonce"), 0, 1, nullptr,
                                       nullptr, this, &OnWake, &waker_->function);
-  if (created != napi_ok) return Throw(env_, "CLOSED", "the environment is ending");
+  if (created != napi_ok) {
+    Throw(env_, "CLOSED", "the environment is ending");
+    return;
+  }
   node_ = options.engine.node;
   thread_ = std::make_unique<EngineThread>(std::move(log), std::move(options.engine),
                                            [waker = waker_] { Wake(waker.get()); });
