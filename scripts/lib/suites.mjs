@@ -66,13 +66,11 @@ function freshReport(name) {
 async function outcome(report, command, args, env, onLine) {
   let ended = '';
   const timeoutMs = process.env.EVERYONCE_LONG ? longSuiteMs : suiteMs;
-  const { code, output } = await run(command, args, { env, onLine, allowFailure: true, timeoutMs }).catch(
-    (error) => {
-      if (!(error instanceof CommandError)) throw error;
-      ended = error.message;
-      return { code: -1, output: error.output };
-    },
-  );
+  const { code, output } = await run(command, args, { env, onLine, allowFailure: true, timeoutMs }).catch((error) => {
+    if (!(error instanceof CommandError)) throw error;
+    ended = error.message;
+    return { code: -1, output: error.output };
+  });
   const counts = countsOf(readText(report));
   if (code === 0 && !counts) return { passed: 0, failed: 1, output: `${output}\nIt wrote no report.` };
   const { passed, failed } = counts ?? { passed: 0, failed: 0 };
