@@ -10,7 +10,7 @@ import { pick } from './random.js';
 /** Unanswered sends per conversation. */
 const inFlight = 4;
 /** The longest pause before the next send, ms. */
-const pauseMs = 25;
+const pauseMs = 10;
 /** The server is away often and for long: it must go on trying, and quickly. */
 const reconnect = { min: 20, max: 300 };
 /** Codes after which the message is still on its way. */

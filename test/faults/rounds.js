@@ -12,10 +12,12 @@ import { readLog } from './read-log.js';
 import { freePort, ServerProcess } from './server-process.js';
 
 const group = 'g:everyone';
-/** How long the first ack after a restart, and the draining at the end, may take on a busy machine. */
+/** How long the acks of a round, and the draining at the end, may take on a busy machine. */
 const ackMs = 20_000;
 const drainMs = 60_000;
 const askEveryMs = 25;
+/** Acks of a round, at most, before its kill. */
+const maxAcks = 150;
 
 /**
  * @typedef {object} RoundsOptions
@@ -103,8 +105,9 @@ class Run {
   async round() {
     const before = this.#acked();
     const kind = pick(this.#random, 10);
-    if (kind > 1) await this.#history.until(() => this.#acked() > before, ackMs, 'an ack since the restart');
-    await wait(this.#random() * (kind > 1 ? 400 : 60));
+    const wanted = before + 1 + pick(this.#random, maxAcks);
+    if (kind > 1) await this.#history.until(() => this.#acked() >= wanted, ackMs, 'acks since the restart');
+    await wait(this.#random() * 60);
     if (pick(this.#random, 3) === 0) await this.#killClient();
     await this.#server.kill();
     if (kind === 0) {
