@@ -58,7 +58,7 @@ void ModelRun::Run() {
     wrong = Step();
     if (wrong.empty() && options_.reopen_every != 0 && step % options_.reopen_every == options_.reopen_every - 1) {
       doing_ = "reopening";
-      subject_->Reopen(now_ms_);
+      subject_->Reopen(now_ms_, options_.power_cuts);
     }
     if (wrong.empty() && step % 250 == 249) wrong = AskEverything();
   }
@@ -125,6 +125,12 @@ std::string ModelRun::AfterFailure(const std::vector<Command>& group, const std:
       if (outcomes[i].seq != 0 || outcomes[i].duplicate || outcomes[i].audience) return "tells what may not be stored";
       continue;
     }
+    // Right whether or not the hello that it was overtaken by in this group is kept: there is a newer run of the
+    // device.
+    const bool overtaken = std::any_of(group.begin(), group.begin() + static_cast<long>(i), [&](const Command& other) {
+      return other.user == group[i].user && other.device == group[i].device && other.pe > group[i].pe;
+    });
+    if (overtaken && outcomes[i].code == Code::kStaleDevice) continue;
     // What rests on nothing in the group may be answered, as if it stood alone.
     LogModel alone = model_;
     if (std::string wrong = alone.Commit(group[i], now_ms_, &outcomes[i]); !wrong.empty()) return wrong;

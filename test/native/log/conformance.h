@@ -24,8 +24,9 @@ class LogUnderTest {
   virtual ~LogUnderTest() = default;
   virtual Log* log() = 0;
 
-  // Ends the log as a crash does, as far as this kind can tell the difference, and begins anew on what it stored.
-  virtual void Reopen(int64_t now_ms) = 0;
+  // Ends the log without a farewell and begins anew on what it stored. `power_cut`: only what was synced is left, as
+  // far as this kind can tell the difference; else the process alone died.
+  virtual void Reopen(int64_t now_ms, bool power_cut) = 0;
 
   // Lets the log work until `done`. A log that answers inline has nothing to do.
   virtual void RunUntil(const std::function<bool()>& done);
@@ -42,6 +43,9 @@ struct RunOptions {
   uint64_t steps = 1000;      // groups that are committed
   uint64_t reopen_every = 0;  // steps; 0: never
   uint64_t fail_one_in = 0;   // groups whose write fails; 0: none
+  // Reopening is after a power cut. A log may keep acks and read marks without waiting for the disk (losing them costs
+  // a second delivery, never a message), so such a run has none of them until it drains.
+  bool power_cuts = false;
 };
 
 // A random run of users, devices and conversations, each answer compared with LogModel's. Fails the current test, once,

@@ -187,7 +187,7 @@ Command ModelRun::MakeHello(const std::string& user, const std::string& device) 
   command.device = device;
   const uint64_t known = model_.KnownPe(user, device);
   command.pe = random_.OneIn(5) && known > 1 ? known - 1 : std::max<uint64_t>(known, 1) + random_.Below(2);
-  if (random_.OneIn(2)) command.positions = MakePositions();
+  if (random_.OneIn(2) && !options_.power_cuts) command.positions = MakePositions();
   return command;
 }
 
@@ -197,7 +197,7 @@ Command ModelRun::MakeCommand() {
   if (kind < 70) return MakeOnce();
   if (kind < 73) return MakeSkip();
   if (kind < 80) return MakeMembers();
-  if (kind < 96) return MakeMark();
+  if (kind < 96) return options_.power_cuts ? MakeSend() : MakeMark();
   return MakeHello(random_.Pick(kUsers), random_.Pick(kDevices));
 }
 

@@ -30,7 +30,7 @@ std::string LogModel::Commit(const Command& command, int64_t now_ms, const Outco
     if (producer != Of(command.conv).producers.end()) {
       const auto answer = producer->second.answers.find(command.n);
       if (answer != producer->second.answers.end() && answer->second.kind == Answer::kRefused &&
-          answer->second.text.empty()) {
+          answer->second.text.empty() && seen->code == answer->second.code) {
         answer->second.text = seen->message;
       }
     }
@@ -297,9 +297,8 @@ LogModel::Expected LogModel::DecideDevice(const Command& command) {
     uint64_t start = first ? state.read[command.user] : 0;
     for (const Position& position : command.positions) {
       if (position.conv != conv) continue;
-      const bool survives = position.epoch == state.epoch && position.seq <= state.log.size();
-      const uint64_t keep = position.epoch == state.epoch ? state.log.size() : 0;
-      start = survives ? position.seq : first ? keep : 0;
+      // Truncated: the client holds what is up to head. Reset: nothing that it holds counts.
+      start = position.epoch == state.epoch ? std::min<uint64_t>(position.seq, state.log.size()) : 0;
     }
     for (uint64_t seq = 1; seq <= start; ++seq) {
       if (Visible(state, conv, command.user, seq)) state.acked[pair].insert(seq);

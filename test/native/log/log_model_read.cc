@@ -96,17 +96,19 @@ std::vector<std::string> LogModel::PullOrder(const PullQuery& query) const {
 }
 
 // Items: each conversation's needed messages from the lowest on, whole and in order, conversation after conversation;
-// between two of them what the user may not see is a hole.
+// between two neighbours what the user may not see is a hole.
 std::string LogModel::CheckItems(const PullQuery& query, const Page& page,
                                  std::map<std::string, std::vector<uint64_t>>* given) {
   std::vector<std::string> touched;
   std::map<std::string, uint64_t> reached;
+  std::map<std::string, std::vector<uint64_t>> needs;
   for (const PageItem& item : page.items) {
     const std::string& conv = item.is_hole() ? item.hole.span.conv : item.message.conv;
     if (touched.empty() || touched.back() != conv) {
       if (reached.contains(conv)) return conv + ": in two pieces";
       touched.push_back(conv);
       reached[conv] = 0;
+      needs[conv] = Needed(conv, query.user, query.device);
     }
     const Conversation& state = *Find(conv);
     if (item.is_hole()) {
@@ -125,12 +127,15 @@ std::string LogModel::CheckItems(const PullQuery& query, const Page& page,
     const uint64_t seq = item.message.seq;
     if (std::string wrong = CheckMessage(item.message); !wrong.empty()) return wrong;
     std::vector<uint64_t>& list = (*given)[conv];
-    const std::vector<uint64_t> needed = Needed(conv, query.user, query.device);
+    const std::vector<uint64_t>& needed = needs[conv];
     if (list.size() >= needed.size() || needed[list.size()] != seq)
       return conv + ": unneeded or out of order " + std::to_string(seq);
-    for (uint64_t between = reached[conv] + 1; !list.empty() && between < seq; ++between) {
-      if (!Visible(state, conv, query.user, between)) return conv + ": no hole at " + std::to_string(between);
+    bool hidden =
+        !list.empty() && reached[conv] + 1 < seq;  // nothing between this and the last but what is not visible
+    for (uint64_t between = reached[conv] + 1; hidden && between < seq; ++between) {
+      hidden = !Visible(state, conv, query.user, between);
     }
+    if (hidden) return conv + ": no hole before " + std::to_string(seq);
     reached[conv] = seq;
     list.push_back(seq);
   }
@@ -196,8 +201,15 @@ std::string LogModel::CheckPull(const PullQuery& query, const Status& status, co
   if (std::string wrong = CheckItems(query, page, &given); !wrong.empty()) return wrong;
   if (std::string wrong = CheckCovers(query, page, given); !wrong.empty()) return wrong;
 
+  // Behind `after_conv` to the end; only where nothing is needed there must the page come round.
   size_t total = 0;
-  for (const std::string& conv : PullOrder(query)) total += Needed(conv, query.user, query.device).size();
+  size_t behind = 0;
+  for (const std::string& conv : PullOrder(query)) {
+    const size_t needed = Needed(conv, query.user, query.device).size();
+    total += needed;
+    if (conv > query.after_conv) behind += needed;
+  }
+  if (behind > 0 && query.conv.empty()) total = behind;
   size_t count = 0;
   size_t bytes = 0;
   for (const PageItem& item : page.items) {
