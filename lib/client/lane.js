@@ -83,6 +83,7 @@ export class Send {
  * @property {boolean} online
  * @property {number} connection
  * @property {{ body: number, frame: number }} limits
+ * @property {Set<string>} proven conversations where the server knows this outbox's numbers as we do
  * @property {(text: string, lane: Lane) => boolean} transmit false: not now; the lane is pumped again when it may
  * @property {(question: Packet) => Promise<Packet>} ask ends with the connection
  * @property {(send: Send, error?: EveryonceError) => void} changed
@@ -184,7 +185,7 @@ export class Lane {
         if (this.cursor === 0) void this.#move();
         break;
       }
-      if (entry.n - this.sends[0].entry.n >= LIMITS.sendSpan || send.held) break;
+      if (entry.n - this.sends[0].entry.n >= this.#span() || send.held) break;
       if (entry.skip) {
         if (this.cursor === 0) void this.#skip(entry.n, entry.n, send);
         break;
@@ -199,6 +200,15 @@ export class Lane {
       this.#transmitted(send);
     }
     this.#watch();
+  }
+
+  /**
+   * How far to send ahead of the oldest unanswered. An outbox that was restored from a copy sends one message alone
+   * first: were its number used, what follows could be accepted and overtake it.
+   */
+  #span() {
+    const { host, conv } = this;
+    return host.outbox.state.isNew || host.proven.has(conv) ? LIMITS.sendSpan : 1;
   }
 
   /** @param {Entry} entry @param {string} text */
@@ -292,6 +302,7 @@ export class Lane {
     const { id } = send.entry;
     send.status = 'acked';
     this.host.outbox.settle(send.entry, { seq, epoch, mid, at });
+    this.host.proven.add(this.conv);
     this.#remove(send);
     send.discarding?.reject(new EveryonceError('ALREADY_ACCEPTED', undefined, { id, conv: this.conv, seq }));
     send.resolve({

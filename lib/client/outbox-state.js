@@ -43,6 +43,11 @@ export class OutboxState {
   device = '';
   /** Incarnation of the device, raised at each opening. */
   pe = 0;
+  /**
+   * The device was made in this process, so nobody else can have used its numbers. Otherwise the outbox may be an old
+   * copy of itself, which the first answer in each conversation tells.
+   */
+  isNew = false;
   /** The user whose messages these are; '' before the first welcome. */
   user = '';
   /** Entries in the order they are to be sent. @type {Map<string, Entry[]>} */
@@ -177,6 +182,7 @@ const RECORDS = {
       // A number that an older device gave up needs no skip any more: nothing is sent behind it.
       for (const entry of [...state.byId.values()]) if (entry.skip) state.remove(entry.conv, entry.id);
     }
+    state.isNew = false;
     state.device = device;
     state.pe = pe;
   },

@@ -93,6 +93,7 @@ export class JournalOutbox {
       ? { device: device && !damaged ? device : newDevice(), pe: 1 }
       : { device: this.state.device, pe: this.state.pe + 1 };
     this.state.apply({ k: 'device', ...next });
+    this.state.isNew = fresh && next.device !== device;
     this.#written = records.length;
     // A snapshot at each opening keeps the journal short, and makes the raised pe durable in the same act.
     await this.#replace().catch(async (cause) => {
@@ -196,7 +197,9 @@ export class JournalOutbox {
 
   /** A new device: what waits keeps its old numbers until `adopt`. @param {string} device */
   renewDevice(device) {
-    return this.#apply({ k: 'device', device, pe: 1 });
+    const written = this.#apply({ k: 'device', device, pe: 1 });
+    this.state.isNew = true;
+    return written;
   }
 
   /** @param {string} user */

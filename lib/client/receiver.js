@@ -152,8 +152,10 @@ export class Receiver {
       this.outbox.handled(conv, epoch, held);
     }
     inbox.manual = this.host.backlog === 'manual' && handled < head;
-    inbox.read = Number(place.read) || 0;
-    this.#unread.set(conv, { base: Number(place.unread) || 0, upTo: head, seqs: [] });
+    inbox.read = Math.max(inbox.read, Number(place.read) || 0);
+    // A `head` brings no count: what comes after it is counted here.
+    if (Number.isSafeInteger(place.unread)) this.#unread.set(conv, { base: place.unread, upTo: head, seqs: [] });
+    else if (!this.#unread.has(conv)) this.#unread.set(conv, { base: 0, upTo: handled, seqs: [] });
     this.#changedUnread(inbox);
     inbox.advance();
     inbox.pullSoon();
@@ -191,7 +193,7 @@ export class Receiver {
     const inbox = this.#inboxes.get(conv);
     if (!inbox?.placed) {
       if (this.#unjudged(conv)) return;
-      return this.#place({ ...packet, read: inbox?.read ?? 0, unread: inbox?.unread ?? 0 });
+      return this.#place(packet);
     }
     if (epoch > inbox.epoch) return this.learn(conv);
     inbox.head = Math.max(inbox.head, head);

@@ -35,6 +35,8 @@ export class Sender {
   online = false;
   connection = 0;
   limits = { body: Infinity, frame: Infinity };
+  /** @type {Set<string>} */
+  proven = new Set();
   /** @type {Map<string, Lane>} */
   #lanes = new Map();
   /** Lanes that were told to wait, in turn. @type {Set<Lane>} */
