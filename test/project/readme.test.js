@@ -30,11 +30,17 @@ describe('README', () => {
   let folder;
   /** @type {import('node:child_process').ChildProcess[]} */
   const children = [];
+  /** What each program has said, to be shown where a test fails. @type {{ said: () => string }[]} */
+  const outputs = [];
 
   before(() => {
     // Inside the package, so that `everyonce` is this package.
     mkdirSync(join(root, 'build'), { recursive: true });
     folder = mkdtempSync(join(root, 'build', 'readme-'));
+  });
+
+  afterEach(function () {
+    if (this.currentTest?.state === 'failed') for (const { said } of outputs) console.log(said());
   });
 
   after(async () => {
@@ -50,6 +56,7 @@ describe('README', () => {
     const child = spawn(process.execPath, [file, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
     children.push(child);
     let output = '';
+    outputs.push({ said: () => `${file} ${args.join(' ')} said:\n${output}` });
     const listeners = new Set();
     const take = (/** @type {Buffer} */ chunk) => {
       output += chunk;
