@@ -80,7 +80,11 @@ export class OutboxState {
    * @returns {Entry}
    */
   number(message) {
-    const waits = this.entriesOf(message.conv).some((entry) => entry.device !== this.device && !entry.frozen);
+    // In order of sending, what is not this device's stands first, and what has no number yet stands last.
+    const list = this.entriesOf(message.conv);
+    const waits = [list.find((entry) => !entry.frozen), list.at(-1)].some(
+      (entry) => entry && !entry.frozen && entry.device !== this.device,
+    );
     const order = this.lastOrder + 1;
     if (waits) return { ...message, order, n: 0, device: '' };
     return { ...message, order, n: (this.counters.get(message.conv) ?? 0) + 1, device: this.device };

@@ -94,6 +94,7 @@ export class JournalOutbox {
       : { device: this.state.device, pe: this.state.pe + 1 };
     this.state.apply({ k: 'device', ...next });
     this.state.isNew = fresh && next.device !== device;
+    for (const conv of this.state.entries.keys()) this.state.sort(conv);
     this.#written = records.length;
     // A snapshot at each opening keeps the journal short, and makes the raised pe durable in the same act.
     await this.#replace().catch(async (cause) => {
