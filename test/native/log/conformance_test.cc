@@ -78,7 +78,7 @@ class OnRocks final : public EmbeddedUnderTest {
   }
 
  private:
-  TempDir dir_;
+  TempDir dir_{TempDir::Place::kMemory};
 };
 
 template <typename Kind>

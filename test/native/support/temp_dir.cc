@@ -1,6 +1,7 @@
 #include "support/temp_dir.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -22,9 +23,11 @@ void Require(bool done, const std::string& what) {
 
 }  // namespace
 
-TempDir::TempDir() {
+TempDir::TempDir(Place place) {
+  constexpr char kMemoryFolder[] = "/dev/shm";
   std::error_code error;
-  path_ = (fs::temp_directory_path(error) / "everyonce-test-XXXXXX").string();
+  const bool in_memory = place == Place::kMemory && ::access(kMemoryFolder, W_OK) == 0;
+  path_ = ((in_memory ? fs::path(kMemoryFolder) : fs::temp_directory_path(error)) / "everyonce-test-XXXXXX").string();
   Require(!error && mkdtemp(path_.data()) != nullptr, "create " + path_);
 }
 

@@ -9,7 +9,10 @@ namespace everyonce::test {
 // A directory of its own for one test, removed with all in it at the end.
 class TempDir {
  public:
-  TempDir();
+  // kMemory: on a file system in memory where there is one, for tests that open stores by the hundred and do not judge
+  // what reaches the disk.
+  enum class Place { kDisk, kMemory };
+  explicit TempDir(Place place = Place::kDisk);
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
