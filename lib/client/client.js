@@ -29,8 +29,8 @@ import { Transport } from './transport.js';
 
 /**
  * @typedef {import('../protocol/index.js').Packet} Packet
- * @typedef {import('./lane.js').Sent} Sent
- * @typedef {import('./lane.js').Send} Send
+ * @typedef {import('./send.js').Sent} Sent
+ * @typedef {import('./send.js').Send} Send
  * @typedef {import('./inbox.js').Message} Message
  * @typedef {import('./options.js').ClientOptions} ClientOptions
  * @typedef {{ id: string, conv: string, state: string, attempts: number, type: string, body: any, at: number }} Outgoing

@@ -7,6 +7,8 @@
  */
 import { EveryonceError, LIMITS, encodeSend, errorOf, utf8Bytes } from '../protocol/index.js';
 import { backoff } from './clock.js';
+import { Recovery } from './recovery.js';
+import { Send } from './send.js';
 
 /** Bounds of the wait after an answer that says "again later", ms. */
 const LATER = { min: 50, max: 15_000 };
@@ -16,61 +18,8 @@ const LONGEST_RETRY_MS = 60_000;
 /**
  * @typedef {import('./outbox-state.js').Entry} Entry
  * @typedef {import('../protocol/index.js').Packet} Packet
- * @typedef {{ id: string, conv: string, seq: number, epoch: number, mid: string, at: number, dup: boolean, safe?: string }} Sent
+ * @typedef {import('./send.js').Sent} Sent
  */
-
-/** One message on its way. */
-export class Send {
-  /** @type {'queued' | 'sent' | 'acked' | 'unconfirmed' | 'rejected'} */
-  status = 'queued';
-  /** Transmissions so far. */
-  attempts = 0;
-  /** Transmissions on this connection that are not answered. */
-  inFlight = 0;
-  /** The connection that it was last transmitted on. */
-  connection = 0;
-  sentAt = 0;
-  /** The timer ran out for it on this connection. */
-  timedOut = false;
-  /** Connections in a row that ended, or were given up, without an answer to it. */
-  silentConnections = 0;
-  /** Not to be transmitted while someone asks what became of it. */
-  held = false;
-  /** @type {((sent: Sent) => void)[]} */
-  resolvers = [];
-  /** @type {((error: EveryonceError) => void)[]} */
-  rejecters = [];
-  /** Whoever waits for its number to be skipped. @type {{ resolve: () => void, reject: (error: EveryonceError) => void } | null} */
-  discarding = null;
-
-  /** @param {Entry} entry */
-  constructor(entry) {
-    this.entry = entry;
-    if (entry.frozen) this.status = 'unconfirmed';
-  }
-
-  /** @returns {Promise<Sent>} */
-  promise() {
-    return new Promise((resolve, reject) => {
-      this.resolvers.push(resolve);
-      this.rejecters.push(reject);
-    });
-  }
-
-  /** @param {Sent} sent */
-  resolve(sent) {
-    for (const resolve of this.resolvers) resolve(sent);
-    this.resolvers = [];
-    this.rejecters = [];
-  }
-
-  /** @param {EveryonceError} error */
-  reject(error) {
-    for (const reject of this.rejecters) reject(error);
-    this.resolvers = [];
-    this.rejecters = [];
-  }
-}
 
 /**
  * What a lane needs from the sender that owns it.
@@ -117,6 +66,7 @@ export class Lane {
   constructor(conv, host) {
     this.conv = conv;
     this.host = host;
+    this.recovery = new Recovery(this);
   }
 
   get isEmpty() {
@@ -182,17 +132,17 @@ export class Lane {
       const send = this.sends[this.cursor];
       const { entry } = send;
       if (entry.device !== host.outbox.state.device) {
-        if (this.cursor === 0) void this.#move();
+        if (this.cursor === 0) void this.recovery.move();
         break;
       }
       if (entry.n - this.sends[0].entry.n >= this.#span() || send.held) break;
       if (entry.skip) {
-        if (this.cursor === 0) void this.#skip(entry.n, entry.n, send);
+        if (this.cursor === 0) void this.recovery.skip(entry.n, entry.n, send);
         break;
       }
       const text = encodeSend(/** @type {any} */ (entry));
       if (this.#tooLarge(entry, text)) {
-        void this.#giveUpTooLarge(send);
+        void this.recovery.tooLarge(send);
         break;
       }
       if (!host.transmit(text, this)) break;
@@ -276,7 +226,7 @@ export class Lane {
   }
 
   /** @param {Send} send */
-  #remove(send) {
+  remove(send) {
     this.byId.delete(send.entry.id);
     this.frozen.delete(send.entry.id);
     const index = this.sends.indexOf(send);
@@ -293,17 +243,17 @@ export class Lane {
       this.host.roundTrip.measured(this.host.clock.now() - send.sentAt);
     }
     this.#pauses = 0;
-    this.#accepted(send, ack);
+    this.accepted(send, ack);
     this.pump();
   }
 
   /** @param {Send} send @param {Packet} place with seq, epoch, mid, at; `dup` where it was accepted earlier */
-  #accepted(send, { seq, epoch, mid, at, dup, safe }) {
+  accepted(send, { seq, epoch, mid, at, dup, safe }) {
     const { id } = send.entry;
     send.status = 'acked';
     this.host.outbox.settle(send.entry, { seq, epoch, mid, at });
     this.host.proven.add(this.conv);
-    this.#remove(send);
+    this.remove(send);
     send.discarding?.reject(new EveryonceError('ALREADY_ACCEPTED', undefined, { id, conv: this.conv, seq }));
     send.resolve({
       id,
@@ -326,10 +276,10 @@ export class Lane {
     send.timedOut = false;
     if (nack.code === 'gap') this.#gap(send, nack.expected);
     else if (nack.code === 'conflict') this.host.deviceIsTaken();
-    else if (nack.code === 'unknown_producer') void this.#reintroduce();
-    else if (nack.code === 'too_old') this.#freeze(send);
-    else if (typeof nack.retry === 'number') this.#later(nack.retry);
-    else this.#rejected(send, errorOf(nack, { id: send.entry.id, conv: this.conv }));
+    else if (nack.code === 'unknown_producer') void this.recovery.reintroduce();
+    else if (nack.code === 'too_old') this.freeze(send);
+    else if (typeof nack.retry === 'number') this.later(nack.retry);
+    else this.rejected(send, errorOf(nack, { id: send.entry.id, conv: this.conv }));
     this.pump();
   }
 
@@ -346,7 +296,7 @@ export class Lane {
       (entry) => entry.n >= from && entry.device === lowest.entry.device,
     );
     if (again.length > 0) return this.offerAgain(again);
-    void this.#skip(from, lowest.entry.n - 1);
+    void this.recovery.skip(from, lowest.entry.n - 1);
   }
 
   /** @param {Entry[]} entries acked once, lost by the server */
@@ -357,7 +307,7 @@ export class Lane {
   }
 
   /** @param {number} retryMs */
-  #later(retryMs) {
+  later(retryMs) {
     this.goBack();
     if (this.#pause) return;
     const { clock, random } = this.host;
@@ -377,184 +327,20 @@ export class Lane {
   }
 
   /** @param {Send} send @param {EveryonceError} error */
-  #rejected(send, error) {
+  rejected(send, error) {
     send.status = 'rejected';
     this.host.outbox.settle(send.entry);
-    this.#remove(send);
+    this.remove(send);
     send.reject(error);
     this.host.changed(send, error);
   }
 
   /** @param {Send} send */
-  #freeze(send) {
+  freeze(send) {
     this.host.outbox.freeze(send.entry);
-    this.#remove(send);
+    this.remove(send);
     this.byId.set(send.entry.id, send);
     this.frozen.set(send.entry.id, send);
     this.#unconfirmed(send);
-  }
-
-  /** @param {Send} send */
-  async #giveUpTooLarge(send) {
-    const { id } = send.entry;
-    const error = new EveryonceError('too_large', undefined, { id, conv: this.conv });
-    await this.#alone(async () => {
-      await this.giveUp(send);
-      send.reject(error);
-      send.status = 'rejected';
-      this.host.changed(send, error);
-    });
-  }
-
-  /** Durably turns a message into a number to skip. @param {Send} send */
-  giveUp(send) {
-    return this.#durably(() => this.host.outbox.skip(send.entry));
-  }
-
-  /** A write that must be on disk before it is acted on; where it fails, all of the outbox is written anew. @param {() => Promise<void>} write */
-  async #durably(write) {
-    try {
-      await write();
-    } catch {
-      await this.host.outbox.durable();
-    }
-  }
-
-  /**
-   * Runs a step during which nothing is transmitted. A step that fails is tried again after a pause; one whose
-   * connection ended is begun anew by the next.
-   * @param {() => Promise<void>} step
-   */
-  async #alone(step) {
-    const { connection } = this.host;
-    this.busy = true;
-    let failed = false;
-    try {
-      await step();
-    } catch {
-      failed = true;
-    }
-    if (this.host.connection !== connection || !this.host.online) return;
-    this.busy = false;
-    this.goBack();
-    if (failed) this.#later(0);
-    if (this.isEmpty) this.host.emptied(this);
-    this.pump();
-  }
-
-  /**
-   * Gives the numbers from..to up.
-   * @param {number} from
-   * @param {number} to
-   * @param {Send} [send] the one message that this number belongs to
-   */
-  #skip(from, to, send) {
-    return this.#alone(async () => {
-      try {
-        await this.host.ask({ t: 'skip', conv: this.conv, from, to });
-      } catch (error) {
-        const { code } = /** @type {EveryonceError} */ (error);
-        // Accepted after all, or below what the server knows: either way nothing waits for this number.
-        if (!send || (code !== 'conflict' && code !== 'bad_request')) throw error;
-        const told = new EveryonceError('ALREADY_ACCEPTED', undefined, { id: send.entry.id, conv: this.conv });
-        if (code === 'conflict') send.discarding?.reject(told);
-      }
-      if (!send) return;
-      this.host.outbox.settle(send.entry);
-      this.#remove(send);
-      send.discarding?.resolve();
-    });
-  }
-
-  /** The server does not know this device: settle what it has, give up what is below the rest, go on. */
-  #reintroduce() {
-    if (this.busy) return Promise.resolve();
-    return this.#alone(async () => {
-      await this.#askStatus(this.sends);
-      const lowest = this.sends[0];
-      if (lowest && lowest.entry.n > 1)
-        await this.host.ask({ t: 'skip', conv: this.conv, from: 1, to: lowest.entry.n - 1 });
-    });
-  }
-
-  /** Messages of an older device: settle what the server has of them; the rest gets numbers of this device. */
-  #move() {
-    return this.#alone(async () => {
-      const { state } = this.host.outbox;
-      const strangers = this.sends.filter(({ entry }) => entry.device !== state.device);
-      for (const device of new Set(strangers.map(({ entry }) => entry.device))) {
-        if (device === '') continue;
-        await this.#askStatus(
-          strangers.filter(({ entry }) => entry.device === device),
-          device,
-        );
-      }
-      const absent = this.sends.filter(({ entry }) => entry.device !== state.device).map((send) => send.entry);
-      if (absent.length > 0) await this.#durably(() => this.host.outbox.adopt(this.conv, absent));
-      this.reorder();
-    });
-  }
-
-  /**
-   * @param {Send[]} sends
-   * @param {string} [device] whose they are, if not this one's
-   */
-  async #askStatus(sends, device) {
-    const waiting = [...sends];
-    for (let start = 0; start < waiting.length; start += LIMITS.statusIds) {
-      const part = waiting.slice(start, start + LIMITS.statusIds);
-      const ids = part.map((send) => send.entry.id);
-      const answer = await this.host.ask({ t: 'status', conv: this.conv, ids, ...(device ? { device } : {}) });
-      this.#settleByStatus(part, answer);
-    }
-  }
-
-  /** @param {Send[]} sends @param {Packet} answer */
-  #settleByStatus(sends, { found, unknown }) {
-    const places = new Map(found.map((/** @type {any} */ place) => [place?.id, place]));
-    for (const send of sends) {
-      const place = /** @type {any} */ (places.get(send.entry.id));
-      if (place) {
-        if (send.entry.device === this.host.outbox.state.device) this.host.own(this.conv, place.epoch, place.seq);
-        this.#accepted(send, { ...place, dup: true });
-      } else if (unknown.includes(send.entry.id)) this.#freeze(send);
-    }
-  }
-
-  /**
-   * By hand: asks whether the message arrived; gives it up if not.
-   * @param {Send} send
-   * @param {Packet} answer of a `status` that was asked after its last transmission
-   * @returns {Promise<void>} resolves when its number is skipped
-   * @throws {EveryonceError} `ALREADY_ACCEPTED`
-   */
-  async discard(send, answer) {
-    send.held = false;
-    if (!this.byId.has(send.entry.id)) {
-      throw new EveryonceError(send.status === 'acked' ? 'ALREADY_ACCEPTED' : 'NOT_FOUND', undefined, {
-        id: send.entry.id,
-      });
-    }
-    const skipped = new Promise((resolve, reject) => (send.discarding = { resolve: () => resolve(undefined), reject }));
-    skipped.catch(() => {});
-    const wasFrozen = this.frozen.has(send.entry.id);
-    if (answer.found.some((/** @type {any} */ place) => place?.id === send.entry.id))
-      this.#settleByStatus([send], answer);
-    else {
-      const error = new EveryonceError('DISCARDED', undefined, { id: send.entry.id, conv: this.conv });
-      if (wasFrozen || send.entry.n === 0 || send.entry.device !== this.host.outbox.state.device) {
-        // No number of this device is in use: nothing to skip.
-        this.#rejected(send, error);
-        send.discarding?.resolve();
-      } else {
-        await this.giveUp(send);
-        send.status = 'rejected';
-        send.reject(error);
-        this.host.changed(send, error);
-      }
-    }
-    this.goBack();
-    this.pump();
-    return /** @type {Promise<void>} */ (skipped);
   }
 }

@@ -9,8 +9,8 @@ import { RateBucket, RoundTrip } from './pace.js';
 const FULL_SOCKET_MS = 20;
 
 /**
- * @typedef {import('./lane.js').Send} Send
- * @typedef {import('./lane.js').Sent} Sent
+ * @typedef {import('./send.js').Send} Send
+ * @typedef {import('./send.js').Sent} Sent
  * @typedef {import('../protocol/index.js').Packet} Packet
  * @typedef {import('./outbox-state.js').Entry} Entry
  *
@@ -144,7 +144,7 @@ export class Sender {
     const ofOther = device !== '' && device !== this.outbox.state.device ? { device } : {};
     try {
       const answer = await this.host.ask({ t: 'status', conv, ids: [id], ...ofOther }, { sticky: true });
-      await this.#lane(conv).discard(send, answer);
+      await this.#lane(conv).recovery.discard(send, answer);
     } finally {
       send.held = false;
     }

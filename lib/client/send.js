@@ -1,0 +1,59 @@
+/**
+ * One message on its way: what this process knows about it beside its durable Entry, and who waits for it.
+ *
+ * @typedef {import('./outbox-state.js').Entry} Entry
+ * @typedef {import('../protocol/index.js').EveryonceError} EveryonceError
+ * @typedef {{ id: string, conv: string, seq: number, epoch: number, mid: string, at: number, dup: boolean, safe?: string }} Sent
+ */
+
+export class Send {
+  /** @type {'queued' | 'sent' | 'acked' | 'unconfirmed' | 'rejected'} */
+  status = 'queued';
+  /** Transmissions so far. */
+  attempts = 0;
+  /** Transmissions on this connection that are not answered. */
+  inFlight = 0;
+  /** The connection that it was last transmitted on. */
+  connection = 0;
+  sentAt = 0;
+  /** The timer ran out for it on this connection. */
+  timedOut = false;
+  /** Connections in a row that ended, or were given up, without an answer to it. */
+  silentConnections = 0;
+  /** Not to be transmitted while someone asks what became of it. */
+  held = false;
+  /** @type {((sent: Sent) => void)[]} */
+  resolvers = [];
+  /** @type {((error: EveryonceError) => void)[]} */
+  rejecters = [];
+  /** Whoever waits for its number to be skipped. @type {{ resolve: () => void, reject: (error: EveryonceError) => void } | null} */
+  discarding = null;
+
+  /** @param {Entry} entry */
+  constructor(entry) {
+    this.entry = entry;
+    if (entry.frozen) this.status = 'unconfirmed';
+  }
+
+  /** @returns {Promise<Sent>} */
+  promise() {
+    return new Promise((resolve, reject) => {
+      this.resolvers.push(resolve);
+      this.rejecters.push(reject);
+    });
+  }
+
+  /** @param {Sent} sent */
+  resolve(sent) {
+    for (const resolve of this.resolvers) resolve(sent);
+    this.resolvers = [];
+    this.rejecters = [];
+  }
+
+  /** @param {EveryonceError} error */
+  reject(error) {
+    for (const reject of this.rejecters) reject(error);
+    this.resolvers = [];
+    this.rejecters = [];
+  }
+}
