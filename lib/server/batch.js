@@ -9,11 +9,14 @@ import { Kind } from './native.js';
  * @property {(connection: number, hello: { token: string | null, device: string }) => void} authenticate
  * @property {(requestId: number, packet: Record<string, any> & { t: string }) => void} answer
  * @property {(event: Record<string, any> & { event: string }) => void} event
+ * @property {() => boolean} wantsMessages whether events of messages are of use
  * @property {() => void} drained
  * @property {() => void} stopped
  */
 
 const RECORD_FIELDS = 4;
+/** How a message's event begins. Most servers have no listener for it, and then it is not even parsed. */
+const MESSAGE_EVENT = Buffer.from('{"event":"message"');
 
 /**
  * Calls the receiver once per record, in order.
@@ -41,7 +44,7 @@ export function dispatch(bytes, index, receiver) {
         receiver.answer(id, parse(bytes, a, b));
         break;
       case Kind.EVENT:
-        receiver.event(parse(bytes, a, b));
+        if (receiver.wantsMessages() || !isMessage(bytes, a, b)) receiver.event(parse(bytes, a, b));
         break;
       case Kind.DRAIN:
         receiver.drained();
@@ -53,6 +56,16 @@ export function dispatch(bytes, index, receiver) {
       // A newer addon's record that this version does not need.
     }
   }
+}
+
+/**
+ * @param {Buffer} bytes
+ * @param {number} offset
+ * @param {number} length
+ */
+function isMessage(bytes, offset, length) {
+  const end = offset + Math.min(length, MESSAGE_EVENT.length);
+  return bytes.compare(MESSAGE_EVENT, 0, MESSAGE_EVENT.length, offset, end) === 0;
 }
 
 /**

@@ -281,15 +281,21 @@ export class Server extends EventEmitter {
     authenticate: (id, hello) => void this.#connections.authenticate(id, hello),
     answer: (id, packet) => this.#requests.answer(id, packet),
     event: (event) => this.#tell(event),
+    wantsMessages: () => this.listenerCount('message') > 0,
     drained: () => this.#connections.drained(),
     stopped: () => this.#whenStopped(),
   };
 
   /** @param {Record<string, any> & { event: string }} record */
   #tell({ event, ...about }) {
-    if (event === 'error') this.#fault(errorOf(about));
+    if (event === 'error') {
+      this.#fault(errorOf(about));
+      return;
+    }
+    if (this.listenerCount(event) === 0) return;
+    const told = event === 'message' ? withoutType(about.message) : { user: about.user, device: about.device };
     // Not from here: what a listener throws would take the rest of the batch with it.
-    else if (this.listenerCount(event) > 0) process.nextTick(() => this.emit(event, about));
+    process.nextTick(() => this.emit(event, told));
   }
 
   /** @param {EveryonceError} error that no call can be given */
@@ -305,6 +311,11 @@ export class Server extends EventEmitter {
   #needOpen() {
     if (this.#closing) throw new EveryonceError('CLOSED', 'the server is closed');
   }
+}
+
+/** @param {Record<string, any>} packet a `msg` */
+function withoutType({ t: _t, ...message }) {
+  return message;
 }
 
 /**

@@ -154,8 +154,8 @@ describe('flow: messages', () => {
         requests += 1;
         for (const [conv, , from, to] of page.covers) {
           assert.equal(conv, DM);
-          assert.equal(from, upTo + 1);
-          upTo = to;
+          assert.ok(from <= upTo + 1, `a gap between ${upTo} and ${from}`);
+          upTo = Math.max(upTo, to);
         }
         seen.push(...page.items.map((item) => item.seq));
         if (page.items.length === 0) assert.equal(page.next, undefined);

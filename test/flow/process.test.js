@@ -152,6 +152,8 @@ describe('flow: process', function () {
       const ack = await alice.say(DM, `message-${round}`, round, { n: round + 1 });
       assert.equal(ack.seq, round + 1);
       const exited = once(worker, 'exit');
+      // Answers are on their way when it ends.
+      for (let i = 0; i < 50; i++) alice.send({ t: 'status', rid: i, conv: DM, ids: ['message-0'] });
       end(worker);
       await exited;
     }

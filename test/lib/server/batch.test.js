@@ -26,6 +26,19 @@ describe('batch', () => {
     ]);
   });
 
+  it('parses no message event that nobody wants', () => {
+    const events = [{ event: 'message', message: { t: 'msg' } }, { event: 'connect', user: 'a' }, { event: 'm' }];
+    for (const wanted of [true, false]) {
+      const told = [];
+      const texts = events.map((event) => JSON.stringify(event));
+      let offset = 0;
+      const quads = texts.map((text) => [Kind.EVENT, 0, (offset += text.length) - text.length, text.length]);
+      const receiver = { wantsMessages: () => wanted, event: (event) => told.push(event) };
+      dispatch(Buffer.from(texts.join('')), Uint32Array.from(quads.flat()), receiver);
+      assert.deepEqual(told, wanted ? events : events.slice(1));
+    }
+  });
+
   it('has the kinds of the engine', () => {
     const header = readFileSync(new URL('../../../src/engine/output.h', import.meta.url), 'utf8');
     const native = [...header.matchAll(/^ {2}k(\w+) = (\d+)/gm)].map(([, name, value]) => [name.toUpperCase(), +value]);

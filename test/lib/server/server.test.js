@@ -104,7 +104,7 @@ describe('server', () => {
     server.on('error', () => {});
     const failed = once(server, 'error');
     engine.give(
-      [Kind.EVENT, 0, { event: 'message', conv: 'g:a', seq: 1 }],
+      [Kind.EVENT, 0, { event: 'message', message: { t: 'msg', conv: 'g:a', seq: 1 } }],
       [Kind.EVENT, 0, { event: 'error', code: 'unavailable', message: 'the disk is full' }],
     );
     assert.deepEqual(await told, [{ conv: 'g:a', seq: 1 }]);
