@@ -10,7 +10,7 @@ const texts = (/** @type {string} */ name, /** @type {number} */ count) =>
   Array.from({ length: count }, (_, index) => `${name} ${index + 1}`);
 
 describe('faults', function () {
-  this.timeout(40_000);
+  this.timeout(60_000);
   /** @type {ChatServer} */
   let server;
   /** @type {import('./support/chat-page.js').ChatPage} */

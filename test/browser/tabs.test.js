@@ -7,7 +7,7 @@ import { ChatServer } from './support/chat-server.js';
 import { assertDense, logOf, textsOf } from './support/raw-client.js';
 
 describe('tabs of one user', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   const server = new ChatServer();
   before(() => server.start());
   after(() => server.remove());

@@ -39,7 +39,18 @@ export async function newProfile(options = {}) {
   needChromium();
   browser ??= chromium.launch({ executablePath, args });
   const context = await (await browser).newContext({ viewport: { width: 1280, height: 800 }, ...options });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(25_000);
+  return context;
+}
+
+/**
+ * A profile on disk, in a Chromium of its own: it outlives the browser.
+ * @param {string} directory
+ */
+export async function keptProfile(directory) {
+  needChromium();
+  const context = await chromium.launchPersistentContext(directory, { executablePath, args });
+  context.setDefaultTimeout(25_000);
   return context;
 }
 

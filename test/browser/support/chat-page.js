@@ -30,8 +30,13 @@ export class ChatPage {
     return chat;
   }
 
-  isOnline() {
-    return this.page.waitForSelector('#status[data-state="online"]');
+  async isOnline() {
+    try {
+      await this.page.waitForSelector('#status[data-state="online"]');
+    } catch (error) {
+      const status = await this.page.evaluate(() => document.body.innerText.slice(0, 200));
+      throw new Error(`${this.user} is not online: ${status}\n${this.errors.join('\n')}`, { cause: error });
+    }
   }
 
   isOffline() {
