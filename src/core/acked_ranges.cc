@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/byte_codec.h"
+
 namespace everyonce {
 namespace {
 
-void AppendVarint(uint64_t value, std::string* out) {
-  while (value >= 0x80) {
-    out->push_back(static_cast<char>(value | 0x80));
-    value >>= 7;
-  }
-  out->push_back(static_cast<char>(value));
-}
-
-// False where it is cut off, needs more than the 53 bits of a seq, or is not the shortest form.
+// Stricter than ByteReader: false where it is cut off, needs more than the 53 bits of a seq, or is not the shortest form.
 bool TakeVarint(std::string_view* in, uint64_t* value) {
   uint64_t result = 0;
   for (size_t i = 0; i < 8 && i < in->size(); ++i) {
@@ -74,11 +68,12 @@ void AckedRanges::CutAbove(uint64_t keep) {
 }
 
 void AckedRanges::Encode(std::string* out) const {
-  AppendVarint(ranges_.size(), out);
+  ByteWriter writer(out);
+  writer.Varint(ranges_.size());
   uint64_t last_to = 0;
   for (const Range& range : ranges_) {
-    AppendVarint(range.from - last_to, out);
-    AppendVarint(range.to - range.from, out);
+    writer.Varint(range.from - last_to);
+    writer.Varint(range.to - range.from);
     last_to = range.to;
   }
 }
