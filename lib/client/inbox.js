@@ -5,13 +5,13 @@
  * covered, acked or a hole is explained by a span. Where `next` is neither, and the head is beyond it, the hole is
  * pulled. The handler is called for one message at a time; only then is the position saved and acked.
  */
-import { EveryonceError } from '../protocol/index.js';
 import { backoff } from './clock.js';
+import { handleMessage } from './handling.js';
 import { messageKey } from './outbox-state.js';
+import { ReorderBuffer } from './reorder-buffer.js';
 import { Spans } from './spans.js';
 
-const BUFFER_MESSAGES = 1024;
-const BUFFER_BYTES = 4 * 1024 * 1024;
+const SPANS = 1024;
 /** Wait for what may be on its way (an ack of an own message) before a hole is pulled, ms. */
 const HOLE_MS = 50;
 /** Messages handled before an ack goes out though more are at hand. */
@@ -19,10 +19,10 @@ const ACK_EVERY = 32;
 /** While a handler takes its time, the last ack is repeated, ms; the server sends again after 10 s. */
 const REPEAT_ACK_MS = 5_000;
 const PULL_AGAIN = { min: 250, max: 15_000 };
-const HANDLE_AGAIN = { min: 100, max: 10_000 };
 
 /**
  * @typedef {import('../protocol/index.js').Packet} Packet
+ * @typedef {import('../protocol/index.js').EveryonceError} EveryonceError
  * @typedef {{ conv: string, epoch: number, seq: number, mid: string, from: string, device: string, id: string, type: string, body: any, at: number }} Message
  *
  * @typedef {object} InboxHost
@@ -53,10 +53,8 @@ export class Inbox {
   /** The server told where it stands on this connection; before that nothing is taken. */
   placed = false;
   pulling = false;
-  /** @type {Map<number, { message: Message, bytes: number }>} */
-  #buffer = new Map();
-  #bytes = 0;
-  #spans = new Spans(BUFFER_MESSAGES);
+  #buffer = new ReorderBuffer();
+  #spans = new Spans(SPANS);
   /** Changes when what was known about the log became void. */
   #generation = 0;
   #running = false;
@@ -112,7 +110,6 @@ export class Inbox {
 
   #forget() {
     this.#buffer.clear();
-    this.#bytes = 0;
     this.#spans.clear();
   }
 
@@ -142,24 +139,10 @@ export class Inbox {
       return;
     }
     if (this.#buffer.has(seq) || this.host.handlers().length === 0) return;
-    while (this.#buffer.size > 0 && (this.#buffer.size >= BUFFER_MESSAGES || this.#bytes + bytes > BUFFER_BYTES)) {
-      const highest = Math.max(seq, ...this.#buffer.keys());
-      this.#drop(highest);
-      // A page may have explained what is dropped here; it must be pulled again.
-      this.#spans.dropFrom(highest);
-      this.#noRoomFrom = Math.min(this.#noRoomFrom, highest);
-      if (highest === seq) return;
-    }
-    this.#buffer.set(seq, { message, bytes });
-    this.#bytes += bytes;
-  }
-
-  /** @param {number} seq */
-  #drop(seq) {
-    const held = this.#buffer.get(seq);
-    if (!held) return;
-    this.#buffer.delete(seq);
-    this.#bytes -= held.bytes;
+    const noRoom = this.#buffer.put(message, bytes);
+    // A page may have explained what is dropped here; it must be pulled again.
+    this.#spans.dropFrom(noRoom);
+    this.#noRoomFrom = Math.min(this.#noRoomFrom, noRoom);
   }
 
   /** Goes on as far as possible; call after anything became known. */
@@ -183,12 +166,11 @@ export class Inbox {
   #stepOver() {
     for (;;) {
       const held = this.#buffer.get(this.next);
-      if (held) return this.host.handlers().length > 0 ? held.message : null;
+      if (held) return this.host.handlers().length > 0 ? held : null;
       const span = this.#spans.at(this.next);
       if (!span) return null;
       const from = this.next;
-      let to = span.to;
-      for (const seq of this.#buffer.keys()) if (seq > from && seq <= to) to = seq - 1;
+      const to = Math.min(span.to, this.#buffer.firstAbove(from) - 1);
       this.next = to + 1;
       this.#spans.dropBelow(this.next);
       if (span.reason === undefined) continue;
@@ -217,7 +199,7 @@ export class Inbox {
       this.#keptOfRunning = Infinity;
       const key = messageKey(message);
       const shown = this.host.outbox.state.positions.get(this.conv)?.voided.includes(key) === true;
-      if (!shown && !(await this.#handle(message))) break;
+      if (!shown && !(await handleMessage(message, this.host))) break;
       this.#finished(message, key, shown);
       if (this.#handledSinceAck >= ACK_EVERY) this.#flushAck();
     }
@@ -234,46 +216,13 @@ export class Inbox {
       this.host.outbox.voidAbove(this.conv, this.epoch, this.#keptOfRunning, key);
       return;
     }
-    this.#drop(seq);
+    this.#buffer.drop(seq);
     this.next = Math.max(this.next, seq + 1);
     this.#spans.dropBelow(this.next);
     this.#handledSinceAck += 1;
     this.#ackDue = true;
     if (!shown) this.host.handled(this, message);
     this.#moved(key);
-  }
-
-  /** @param {Message} message @returns {Promise<boolean>} false where there is no handler any more */
-  async #handle(message) {
-    if (message.type === 'system.gone') {
-      const { conv, epoch, seq } = message;
-      this.host.emit('gap', { conv, epoch, from: seq, to: seq, reason: 'gone' });
-      return true;
-    }
-    const done = new Set();
-    for (let attempt = 1; ; attempt++) {
-      const handlers = this.host.handlers();
-      if (handlers.length === 0) return false;
-      try {
-        for (const handler of handlers) {
-          if (done.has(handler)) continue;
-          await handler(message);
-          done.add(handler);
-        }
-        return true;
-      } catch (cause) {
-        if (attempt >= this.host.maxAttempts) {
-          const { id, conv } = message;
-          this.host.emit(
-            'error',
-            new EveryonceError('HANDLER_FAILED', undefined, { id, conv, attempts: attempt, cause, handled: message }),
-          );
-          return true;
-        }
-        const waitMs = backoff(HANDLE_AGAIN, attempt - 1, this.host.random);
-        await new Promise((resolve) => this.host.clock.setTimeout(() => resolve(undefined), waitMs));
-      }
-    }
   }
 
   #flushAck() {

@@ -4,11 +4,10 @@
 import { dmMembers } from '../protocol/index.js';
 import { Inbox } from './inbox.js';
 import { positionsToBring } from './outbox.js';
+import { Unread } from './unread.js';
 
 /** Conversations that are pulled at the same time. */
 const PULLS = 4;
-/** Unread messages known one by one, per conversation; what is older is kept as a number. */
-const UNREAD_SEQS = 1024;
 /** Wait before positions that got no answer are brought again, ms. */
 const BRING_AGAIN_MS = 1_000;
 
@@ -49,7 +48,7 @@ export class Receiver {
   #pageLimit = 200;
   /** Read marks that wait for a connection. @type {Map<string, number>} */
   #reads = new Map();
-  /** Seqs of others' messages above the read mark, since the last count of the server. @type {Map<string, { base: number, upTo: number, seqs: number[] }>} */
+  /** @type {Map<string, Unread>} */
   #unread = new Map();
   /** @type {any} */
   #bringTimer = null;
@@ -154,8 +153,8 @@ export class Receiver {
     inbox.manual = this.host.backlog === 'manual' && handled < head;
     inbox.read = Math.max(inbox.read, Number(place.read) || 0);
     // A `head` brings no count: what comes after it is counted here.
-    if (Number.isSafeInteger(place.unread)) this.#unread.set(conv, { base: place.unread, upTo: head, seqs: [] });
-    else if (!this.#unread.has(conv)) this.#unread.set(conv, { base: 0, upTo: handled, seqs: [] });
+    if (Number.isSafeInteger(place.unread)) this.#unreadOf(conv).counted(place.unread, head);
+    else if (!this.#unread.has(conv)) this.#unreadOf(conv).counted(0, handled);
     this.#changedUnread(inbox);
     inbox.advance();
     inbox.pullSoon();
@@ -247,20 +246,24 @@ export class Receiver {
     const inbox = this.#inboxes.get(conv);
     if (!inbox || seq <= inbox.read) return;
     inbox.read = Math.min(seq, Math.max(inbox.head, inbox.handledUpTo));
-    const count = this.#unread.get(conv);
-    if (count) {
-      // What lies below the server's last count is known only as a number: it can't be more than what is left there.
-      count.base = Math.min(count.base, Math.max(0, count.upTo - inbox.read));
-      count.seqs = count.seqs.filter((unread) => unread > inbox.read);
-    }
+    this.#unreadOf(conv).read(inbox.read);
     this.#changedUnread(inbox);
     this.host.emit('read', { conv, read: inbox.read });
   }
 
+  /** @param {string} conv @returns {Unread} */
+  #unreadOf(conv) {
+    let unread = this.#unread.get(conv);
+    if (!unread) {
+      unread = new Unread();
+      this.#unread.set(conv, unread);
+    }
+    return unread;
+  }
+
   /** @param {Inbox} inbox */
   #changedUnread(inbox) {
-    const count = this.#unread.get(inbox.conv);
-    inbox.unread = count ? count.base + count.seqs.length : 0;
+    inbox.unread = this.#unreadOf(inbox.conv).count;
     this.changed(inbox);
   }
 
@@ -345,14 +348,9 @@ export class Receiver {
 
   /** @param {Inbox} inbox @param {Message} message */
   handled(inbox, { seq, from, type }) {
-    const count = this.#unread.get(inbox.conv);
-    if (!count || from === this.user || type.startsWith('system.') || seq <= Math.max(count.upTo, inbox.read)) return;
-    count.seqs.push(seq);
-    if (count.seqs.length > UNREAD_SEQS) {
-      count.upTo = /** @type {number} */ (count.seqs.shift());
-      count.base += 1;
-    }
-    inbox.unread = count.base + count.seqs.length;
+    if (from === this.user || type.startsWith('system.') || seq <= inbox.read) return;
+    this.#unreadOf(inbox.conv).came(seq);
+    inbox.unread = this.#unreadOf(inbox.conv).count;
   }
 
   /** @param {Inbox} inbox */

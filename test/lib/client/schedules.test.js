@@ -8,7 +8,7 @@ import { makeWorld } from './fake/world.js';
 
 const DM = 'dm:alice:bob';
 const GROUP = 'g:all';
-const SEEDS = Number(process.env.EVERYONCE_SEEDS ?? 25);
+const SEEDS = Number(process.env.EVERYONCE_SEEDS ?? 10);
 const FIRST_SEED = Number(process.env.EVERYONCE_SEED ?? 1);
 
 const key = (m) => `${m.from}/${m.device}/${m.id}`;
