@@ -20,7 +20,7 @@ describe('faults', function () {
 
   beforeEach(async () => {
     server = await new ChatServer().start();
-    [alice, bob] = [await person(server, 'alice'), await person(server, 'bob')];
+    [alice, bob] = [await person(server, 'alice', { serviceWorkers: 'allow' }), await person(server, 'bob')];
     await alice.chatWith('bob');
     await bob.chatWith('alice');
     await alice.say('hello');
@@ -97,6 +97,7 @@ describe('faults', function () {
   });
 
   it('what is written offline survives a reload, and goes out once', async () => {
+    await alice.page.evaluate(() => navigator.serviceWorker.ready);
     await alice.network({ offline: true });
     await alice.say('alice 1', 'alice 2');
     await alice.hasState('alice 2', 'waiting');

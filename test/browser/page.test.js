@@ -99,7 +99,7 @@ describe('the page', function () {
   });
 
   it('opens without a server, with what was there and what waits', async () => {
-    const profile = await newProfile();
+    const profile = await newProfile({ serviceWorkers: 'allow' });
     const ann = await ChatPage.open(profile, server, 'ann');
     await ann.chatWith('ben');
     await ann.say('kept');

@@ -32,13 +32,20 @@ after(async () => {
 });
 
 /**
- * A new profile: nothing is stored in it, nobody else sees it.
+ * A new profile: nothing is stored in it, nobody else sees it. Only the tests of a page without a server let it keep the
+ * page (`serviceWorkers: 'allow'`): that loads everything twice.
  * @param {import('playwright-core').BrowserContextOptions} [options]
  */
 export async function newProfile(options = {}) {
   needChromium();
   browser ??= chromium.launch({ executablePath, args });
-  const context = await (await browser).newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const context = await (
+    await browser
+  ).newContext({
+    viewport: { width: 1280, height: 800 },
+    serviceWorkers: 'block',
+    ...options,
+  });
   context.setDefaultTimeout(25_000);
   return context;
 }
