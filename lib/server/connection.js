@@ -41,7 +41,7 @@ export class Connection {
    * @param {number} code
    */
   expect(wheel, inMs, code) {
-    this.deadlineMs = wheel.nowMs + inMs;
+    this.deadlineMs = wheel.clockMs() + inMs;
     this.deadlineCode = code;
     wheel.add(this, inMs);
   }

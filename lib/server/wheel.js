@@ -9,7 +9,10 @@
 
 const SLOTS = 256;
 
-/** A timer wheel. `nowMs` is a clock of its own resolution, free to read on every frame. */
+/**
+ * A timer wheel. `nowMs` is its clock as of the last slot, free to read on every frame; `clockMs()` is exact, for deadlines:
+ * after a turn of the loop that took long, the other is old.
+ */
 export class Wheel {
   /** @type {Ticked[][]} */
   #slots = Array.from({ length: SLOTS }, () => []);
@@ -27,6 +30,10 @@ export class Wheel {
     this.#slotMs = slotMs;
     this.#clock = clock;
     this.nowMs = clock();
+  }
+
+  clockMs() {
+    return this.#clock();
   }
 
   /** Starts ticking by itself; does not keep the process alive. */

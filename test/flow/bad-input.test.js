@@ -60,7 +60,7 @@ describe('flow: bad input', () => {
   let mallory;
   let n;
   beforeEach(async () => {
-    server = await startServer();
+    server = await startServer({ memory: true });
     [alice, bob, mallory] = [await login(server, 'alice'), await login(server, 'bob'), await login(server, 'mallory')];
     n = 0;
   });

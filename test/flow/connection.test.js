@@ -4,7 +4,10 @@ import { once } from 'node:events';
 import { SignJWT } from 'jose';
 import { upgrade } from '../lib/server/support/net.js';
 import { RawClient, login } from './support/raw-client.js';
-import { cleanUp, startServer } from './support/servers.js';
+import { cleanUp, startServer as startOnDisk } from './support/servers.js';
+
+/** What is tested here has nothing to do with where messages are kept. */
+const startServer = (options = {}) => startOnDisk({ memory: true, ...options });
 
 const hello = (more = {}) => ({ t: 'hello', v: 1, device: 'phone', pe: 1, token: 'alice', ...more });
 

@@ -1,15 +1,17 @@
 // The server as a process of its own: what it prints, how it ends, what it needs.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { createServer } from '../../lib/server/server.js';
 import { closeServer, listening as otherListening } from '../lib/server/support/net.js';
 import { login } from './support/raw-client.js';
 import { cleanUp, makeDirectory, onCleanUp, spawnServer, startServer } from './support/servers.js';
 
 const DM = 'dm:alice:bob';
+const WORKER_PROGRAM = fileURLToPath(new URL('support/worker-program.js', import.meta.url));
 
 describe('flow: process', function () {
   this.timeout(30_000);
@@ -134,32 +136,15 @@ describe('flow: process', function () {
     });
   });
 
+  // In a process of its own: what goes wrong at a worker's end goes wrong for the whole process.
   it('runs in a worker thread, closed in order or cut off', async () => {
-    const data = join(makeDirectory(), 'd');
-    const source = `
-      const { parentPort, workerData } = require('node:worker_threads');
-      import(workerData.module).then(async ({ createServer }) => {
-        const server = createServer({ insecure: true, data: workerData.data });
-        parentPort.postMessage((await server.listen(0)).port);
-        parentPort.once('message', () => server.close().then(() => process.exit(0)));
-      });`;
-    const module = new URL('../../lib/server/server.js', import.meta.url).href;
-    for (const [round, end] of [(worker) => worker.postMessage('close'), (worker) => worker.terminate()].entries()) {
-      const worker = new Worker(source, { eval: true, workerData: { module, data } });
-      onCleanUp(() => worker.terminate());
-      const [port] = await once(worker, 'message');
-      const alice = await login({ port }, 'alice', { pe: round + 1 });
-      const ack = await alice.say(DM, `message-${round}`, round, { n: round + 1 });
-      assert.equal(ack.seq, round + 1);
-      const exited = once(worker, 'exit');
-      // Answers are on their way when it ends.
-      for (let i = 0; i < 50; i++) alice.send({ t: 'status', rid: i, conv: DM, ids: ['message-0'] });
-      end(worker);
-      await exited;
-    }
-    const after = createServer({ insecure: true, data });
-    assert.equal((await after.publish({ conv: DM, from: 'bob', id: 'from-bob-1', body: 1 })).seq, 3);
-    await after.close();
+    const child = spawn(process.execPath, [WORKER_PROGRAM, join(makeDirectory(), 'd')], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += text));
+    const [code, signal] = await once(child, 'close');
+    assert.deepEqual([code, signal], [0, null], said);
   });
 });
 

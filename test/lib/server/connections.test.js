@@ -65,6 +65,16 @@ describe('connections', () => {
     assert.deepEqual([edge.written, edge.closedWith], [['frame'], 4409]);
   });
 
+  it('counts time from now, however long the loop was busy', () => {
+    const world = makeWorld();
+    world.now = 4_000;
+    const edge = world.open();
+    world.pass(4_750);
+    assert.equal(edge.closedWith, 0);
+    world.pass(500);
+    assert.equal(edge.closedWith, 4408);
+  });
+
   it('closes with 4408 when no hello comes, also after a pause in which it could not have come', () => {
     const world = makeWorld();
     const [silent, paused] = [world.open(), world.open()];
