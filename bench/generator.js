@@ -51,6 +51,7 @@ class Pair {
     const welcome = new Promise((resolve) => (welcomed = () => resolve(undefined)));
     let isIn = false;
     const socket = await openSocket({ port: this.#load.port, path: '/everyonce' }, (text) => {
+      this.#results.frames += 1;
       if (isIn) return onText(text);
       isIn = text.includes('"t":"welcome"');
       if (!isIn) throw new Error(`instead of a welcome: ${text}`);
@@ -96,10 +97,13 @@ class Pair {
 
 class Results {
   received = 0;
+  /** That the server wrote, to either side of a pair. */
+  frames = 0;
   /** ms from send to ack. @type {number[]} */
   #latencies = [];
   #isMeasuring = false;
   #receivedBefore = 0;
+  #framesBefore = 0;
   #startedAt = 0;
   #serverCpu = 0;
   #ownCpu = process.cpuUsage();
@@ -113,6 +117,7 @@ class Results {
   begin(pid) {
     this.#latencies = [];
     this.#receivedBefore = this.received;
+    this.#framesBefore = this.frames;
     this.#isMeasuring = true;
     this.#startedAt = performance.now();
     this.#ownCpu = process.cpuUsage();
@@ -131,6 +136,7 @@ class Results {
     return {
       messages,
       received: this.received - this.#receivedBefore,
+      framesPerMessage: (this.frames - this.#framesBefore) / messages,
       messagesPerSecond: messages / seconds,
       serverCpuMicros: serverCpu / messages,
       generatorCpuMicros: (own.user + own.system) / messages,

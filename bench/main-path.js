@@ -25,6 +25,7 @@ const generator = fileURLToPath(new URL('generator.js', import.meta.url));
  * @typedef {object} Measured one run of one server
  * @property {number} messages
  * @property {number} received
+ * @property {number} framesPerMessage written by the server: an ack and a delivery, less what shares a frame, plus receipts
  * @property {number} messagesPerSecond
  * @property {number} serverCpuMicros per message
  * @property {number} generatorCpuMicros per message

@@ -23,6 +23,8 @@ function integer(name, least) {
   process.exit(2);
 }
 
+// So that 'exit' takes the server and its data away.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 const [rounds, users, seed] = [integer('rounds', 1), integer('users', 4), integer('seed', 0)];
 const isTerminal = process.stderr.isTTY;
 if (!flags.json) console.log(`seed ${seed}`);

@@ -36,8 +36,11 @@ export const isGood = (outcome) => isClean(outcome) && outcome.problems.length =
 /** @param {RoundsOptions} options @returns {Promise<Outcome>} */
 export async function runRounds({ rounds, seed, users = 6, progress = () => {} }) {
   const dir = mkdtempSync(join(tmpdir(), 'everyonce-kill-'));
+  const clean = () => rmSync(dir, { recursive: true, force: true });
   const random = seeded(seed);
   const server = new ServerProcess({ data: join(dir, 'data'), port: await freePort(random) });
+  // After the server's own listener, which kills it.
+  process.on('exit', clean);
   const run = new Run({ server, dir, random, seed, users });
   const started = performance.now();
   try {
@@ -52,8 +55,10 @@ export async function runRounds({ rounds, seed, users = 6, progress = () => {} }
     return { rounds, seed, ...run.counts(), seconds, ...verdict };
   } finally {
     await run.close();
-    if (server.pid !== undefined) await server.kill().catch(() => {});
-    rmSync(dir, { recursive: true, force: true });
+    await server.kill().catch(() => {});
+    await server.stop();
+    process.off('exit', clean);
+    clean();
   }
 }
 

@@ -36,12 +36,15 @@ export class ServerProcess {
   /** @type {import('node:child_process').ChildProcess | null} */
   #child = null;
   #said = '';
+  // A run that is given up must not leave a server behind.
+  #onExit = () => void this.#child?.kill('SIGKILL');
 
   /** @param {{ data: string, port: number, args?: string[] }} options `args`: more flags of `serve` */
   constructor({ data, port, args = [] }) {
     this.port = port;
     this.#data = data;
     this.#args = args;
+    process.on('exit', this.#onExit);
   }
 
   get url() {
@@ -94,6 +97,7 @@ export class ServerProcess {
   /** SIGTERM @returns {Promise<number | null>} its exit code */
   async stop() {
     const child = this.#child;
+    process.off('exit', this.#onExit);
     if (!child) return null;
     this.#child = null;
     if (child.exitCode !== null) return child.exitCode;
