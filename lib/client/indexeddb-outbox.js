@@ -3,14 +3,16 @@
  *
  * One database per name holds numbered slots, each an outbox with a device of its own. A tab owns the lowest slot whose
  * Web Lock is free, for as long as it lives; so two tabs never share a device. What a closed tab left unsent in another
- * slot is moved over, in one transaction, when a tab opens.
+ * slot is moved over, in one transaction, by whichever tab notices first.
  */
 import { EveryonceError } from '../protocol/index.js';
-import { OutboxState } from './outbox-state.js';
+import { FORMAT_VERSION, OutboxState } from './outbox-state.js';
 import { JournalOutbox } from './outbox.js';
 
 const STORE = 'records';
 const SLOTS = 64;
+/** How often a tab looks for what a closed one left, ms. */
+const LOOK_MS = 30_000;
 
 /**
  * @typedef {import('./outbox.js').OutboxRecord} OutboxRecord
@@ -50,16 +52,24 @@ const committed = (transaction) =>
     transaction.onabort = () => reject(transaction.error ?? new Error('the transaction was aborted'));
   });
 
+/** @param {OutboxRecord[]} records */
+function stateOf(records) {
+  const state = new OutboxState();
+  for (const record of records) state.apply(record);
+  return state;
+}
+
 /**
  * What a slot that nobody owns gives to the tab that opens: its messages, and the records that remain of it. Its
  * messages keep their device and number, so that the server is asked about them before they are sent as another's.
  * Pure, for tests.
  * @param {OutboxRecord[]} records
- * @returns {{ adds: OutboxRecord[], rest: OutboxRecord[] } | null} null where it holds no messages
+ * @param {string} user whose tab this is; '' where it is not known yet
+ * @returns {{ adds: OutboxRecord[], rest: OutboxRecord[] } | null} null where it holds no messages, or another user's
  */
-export function emptyAbandonedSlot(records) {
-  const state = new OutboxState();
-  for (const record of records) state.apply(record);
+export function emptyAbandonedSlot(records, user) {
+  const state = stateOf(records);
+  if (state.user !== '' && state.user !== user) return null;
   const entries = [...state.byId.values()].sort((a, b) => a.order - b.order);
   if (entries.length === 0) return null;
   const adds = entries.filter((entry) => !entry.skip).map((entry) => ({ k: 'add', entry: { ...entry } }));
@@ -79,6 +89,8 @@ class IndexedDBStorage {
   #database = null;
   #slot = 0;
   #next = 0;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #watching = undefined;
   /** Lets the Web Lock go. */
   #release = () => {};
 
@@ -99,10 +111,22 @@ class IndexedDBStorage {
     await this.#takeSlot(locks);
     this.#database = await openDatabase(indexedDB, `everyonce:${this.#name}`);
     this.#database.onversionchange = () => this.#database?.close();
-    await this.#takeOverAbandoned(locks);
-    const records = await done(this.#transaction('readonly').objectStore(STORE).getAll(rangeOf(this.#slot)));
     this.#next = await this.#lastNumber();
-    return { records };
+    await this.#takeOverAbandoned(locks, stateOf(await this.#records()).user);
+    return { records: await this.#records() };
+  }
+
+  /** @returns {Promise<OutboxRecord[]>} */
+  #records() {
+    return done(this.#transaction('readonly').objectStore(STORE).getAll(rangeOf(this.#slot)));
+  }
+
+  /** A tab that closes later leaves messages, too. @param {(move: (user: string) => Promise<OutboxRecord[]>) => Promise<void>} exclusively */
+  watch(exclusively) {
+    const { locks } = this.#platform;
+    if (this.#slot === 0 || !locks) return;
+    const look = () => void exclusively((user) => this.#takeOverAbandoned(locks, user)).catch(() => {});
+    this.#watching = setInterval(look, LOOK_MS);
   }
 
   #whyNotKept() {
@@ -127,8 +151,9 @@ class IndexedDBStorage {
     return `everyonce:${this.#name}:${slot}`;
   }
 
-  /** Moves what closed tabs left into this slot. @param {LockManager} locks */
-  async #takeOverAbandoned(locks) {
+  /** Moves what closed tabs left into this slot. @param {LockManager} locks @param {string} user @returns {Promise<OutboxRecord[]>} what was added */
+  async #takeOverAbandoned(locks, user) {
+    const added = [];
     const keys = await done(this.#transaction('readonly').objectStore(STORE).getAllKeys());
     const slots = new Set(keys.map((key) => /** @type {[number, number]} */ (key)[0]));
     slots.delete(this.#slot);
@@ -136,32 +161,33 @@ class IndexedDBStorage {
       const release = await tryLock(locks, this.#lockName(slot));
       if (!release) continue;
       try {
-        await this.#moveFrom(slot);
+        added.push(...(await this.#moveFrom(slot, user)));
       } finally {
         release();
       }
     }
+    return added;
   }
 
-  /** One transaction reads, adds here and clears there: a message is in exactly one slot at any moment. @param {number} slot */
-  async #moveFrom(slot) {
+  /** One transaction reads, adds here and clears there: a message is in exactly one slot at any moment. @param {number} slot @param {string} user */
+  async #moveFrom(slot, user) {
     const transaction = this.#transaction('readwrite');
     const end = committed(transaction);
     const store = transaction.objectStore(STORE);
+    /** @type {OutboxRecord[]} */
+    let added = [];
     const read = store.getAll(rangeOf(slot));
     read.onsuccess = () => {
-      const moved = emptyAbandonedSlot(read.result);
+      const moved = emptyAbandonedSlot(read.result, user);
       if (!moved) return;
-      const last = store.openKeyCursor(rangeOf(this.#slot), 'prev');
-      last.onsuccess = () => {
-        let number = last.result ? /** @type {[number, number]} */ (last.result.key)[1] : 0;
-        if (number === 0) store.put({ k: 'format', v: 1 }, [this.#slot, ++number]);
-        for (const record of moved.adds) store.put(record, [this.#slot, ++number]);
-        store.delete(rangeOf(slot));
-        moved.rest.forEach((record, index) => store.put(record, [slot, index + 1]));
-      };
+      added = moved.adds;
+      const format = this.#next === 0 ? [{ k: 'format', v: FORMAT_VERSION }] : [];
+      for (const record of [...format, ...added]) store.put(record, [this.#slot, ++this.#next]);
+      store.delete(rangeOf(slot));
+      moved.rest.forEach((record, index) => store.put(record, [slot, index + 1]));
     };
     await end;
+    return added;
   }
 
   async #lastNumber() {
@@ -200,6 +226,7 @@ class IndexedDBStorage {
   }
 
   async close() {
+    clearInterval(this.#watching);
     this.#database?.close();
     this.#database = null;
     this.#release();

@@ -19,6 +19,9 @@
  * @property {(records: OutboxRecord[], options: { sync: boolean }) => Promise<void>} write appends all of them or none; with
  *   `sync` resolves only when they survive a power cut
  * @property {(records: OutboxRecord[]) => Promise<void>} replace puts these in the place of all that was written, atomically and durably
+ * @property {(exclusively: (move: (user: string) => Promise<OutboxRecord[]>) => Promise<void>) => void} [watch] called once after open, by
+ *   storages where messages may come from elsewhere: `move` runs while nothing else is written, and resolves to the `add`
+ *   records that it has durably put here
  * @property {() => Promise<void>} close lets go
  */
 import { EveryonceError, LIMITS } from '../protocol/index.js';
@@ -52,6 +55,8 @@ export class JournalOutbox {
   state = new OutboxState();
   /** What the application should know, gathered while opening. @type {EveryonceError[]} */
   warnings = [];
+  /** Told of messages that came from elsewhere. @type {(entry: Entry) => void} */
+  onAdded = () => {};
   /** @type {Storage} */
   #storage;
   #pending = emptyBatch();
@@ -101,7 +106,21 @@ export class JournalOutbox {
       await this.#storage.close();
       throw new EveryonceError('OUTBOX_FAILED', undefined, { cause });
     });
+    this.#storage.watch?.((move) => this.#exclusively(move));
     return this.state;
+  }
+
+  /** Lets the storage put messages here by itself, with no snapshot in between that does not know of them. @param {(user: string) => Promise<OutboxRecord[]>} move */
+  async #exclusively(move) {
+    await this.flush();
+    this.#writing = move(this.state.user)
+      .then((records) => {
+        for (const record of records) this.state.apply(record);
+        for (const { conv } of records.map(({ entry }) => entry)) this.state.sort(conv);
+        for (const { entry } of records) this.onAdded(/** @type {Entry} */ (this.state.byId.get(entry.id)));
+      })
+      .finally(() => this.#ended());
+    await this.#writing;
   }
 
   /**
@@ -262,10 +281,12 @@ export class JournalOutbox {
     if (this.#writing) return;
     this.#writing = Promise.resolve()
       .then(() => this.#drain())
-      .finally(() => {
-        this.#writing = null;
-        if (this.#pending.records.length > 0) this.#start();
-      });
+      .finally(() => this.#ended());
+  }
+
+  #ended() {
+    this.#writing = null;
+    if (this.#pending.records.length > 0) this.#start();
   }
 
   async #drain() {

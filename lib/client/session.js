@@ -156,6 +156,7 @@ export class Session {
     const { outbox, device } = this.options;
     await outbox.open({ device, newDevice: () => randomId(this.options.random) });
     this.sender.restore();
+    outbox.onAdded = (entry) => void this.sender.add(entry);
     for (const warning of outbox.warnings) this.events.emit('error', warning);
   }
 

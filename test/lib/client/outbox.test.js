@@ -5,6 +5,7 @@ import { JournalOutbox, MemoryOutbox } from '../../../lib/client/index.js';
 import { emptyAbandonedSlot } from '../../../lib/client/indexeddb-outbox.js';
 import { OutboxState, RECENT_KEPT } from '../../../lib/client/outbox-state.js';
 import { positionsToBring } from '../../../lib/client/outbox.js';
+import { makeWorld } from './fake/world.js';
 
 const DM = 'dm:alice:bob';
 const message = (id, conv = DM) => ({ conv, id, bodyText: `"${id}"`, at: 1 });
@@ -214,11 +215,54 @@ describe('outbox: what a closed tab left', () => {
     await outbox.append(message('message-3'));
     outbox.handled(DM, 1, 5, 'key');
     await outbox.close();
-    const { adds, rest } = emptyAbandonedSlot(storage.records);
+    const { adds, rest } = emptyAbandonedSlot(storage.records, '');
     assert.deepEqual(adds.map(({ entry }) => [entry.id, entry.n, entry.device]), [['message-1', 1, outbox.state.device], ['message-3', 3, outbox.state.device]]); // prettier-ignore
     const left = new OutboxState();
     for (const record of rest) left.apply(record);
     assert.deepEqual([left.size, left.device, left.positions.get(DM).seq], [0, '', 5]);
-    assert.equal(emptyAbandonedSlot(rest), null);
+    assert.equal(emptyAbandonedSlot(rest, ''), null);
+  });
+
+  it('is never taken by another user', async () => {
+    const storage = makeStorage();
+    const outbox = await opened(storage);
+    await outbox.append(message('message-1'));
+    await outbox.setUser('alice');
+    assert.equal(emptyAbandonedSlot(storage.records, 'bob'), null);
+    assert.equal(emptyAbandonedSlot(storage.records, ''), null);
+    assert.equal(emptyAbandonedSlot(storage.records, 'alice').adds.length, 1);
+  });
+
+  it('is sent by the tab that takes it over, while it runs', async () => {
+    const left = makeStorage();
+    const closed = await opened(left);
+    await closed.append(message('message-1'));
+    await closed.close();
+    const storage = makeStorage();
+    let exclusively;
+    storage.watch = (given) => (exclusively = given);
+    const { clock, server, makeClient, online } = makeWorld();
+    const outbox = new JournalOutbox(storage);
+    const alice = makeClient('alice', { outbox });
+    await online(alice);
+    const first = alice.send(DM, 'own');
+    await exclusively(async (user) => {
+      const { adds, rest } = emptyAbandonedSlot(left.records, user);
+      storage.records.push(...structuredClone(adds));
+      left.records = rest;
+      return adds;
+    });
+    await clock.advance(1_000);
+    await first;
+    assert.deepEqual(
+      server.conversation(DM).messages.map(({ id, n, device }) => [id === 'message-1', n, device === alice.device]),
+      [
+        [false, 1, true],
+        [true, 2, true],
+      ],
+    );
+    await outbox.flush();
+    assert.equal((await opened(storage)).state.size, 0);
+    assert.equal(emptyAbandonedSlot(left.records, 'alice'), null);
   });
 });

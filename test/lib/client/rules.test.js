@@ -218,10 +218,9 @@ describe('client: sending', () => {
     const alice = makeClient('alice');
     await online(alice);
     const start = clock.now();
-    let within = 0;
     for (let i = 0; i < 200; i++) alice.send(DM, i).catch(() => {});
     await clock.advance(10_000 - (clock.now() - start));
-    within = received(network, 'send').length;
+    const within = received(network, 'send').length;
     assert.ok(within <= 100 && within > 60, `${within} packets in 10 s`);
     await clock.advance(30_000);
     assert.equal(server.conversation(DM).head, 200);
