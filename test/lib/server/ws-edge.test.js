@@ -148,14 +148,20 @@ describe('ws edge', () => {
     });
 
     it('writes what comes before a close, nothing after it', async () => {
-      const { messages, connection, closed, id } = await pair();
+      const opened = once(handler, 'opened');
+      const { socket } = await upgrade(http.port);
+      const [connection] = await opened;
+      const bytes = [];
+      socket.on('data', (chunk) => bytes.push(chunk));
       connection.write(textFrame('last'), false);
       connection.close(4409);
       connection.write(textFrame('late'), false);
       connection.close(4400);
-      assert.equal(await closed, 4409);
-      assert.deepEqual(messages, ['last']);
-      assert.deepEqual(handler.closes, [[id, 4409]]);
+      socket.end();
+      await once(socket, 'close');
+      const closeFrame = Buffer.from([0x88, 2, 4409 >> 8, 4409 & 0xff]);
+      assert.deepEqual(Buffer.concat(bytes), Buffer.concat([textFrame('last'), closeFrame]));
+      assert.deepEqual(handler.closes, [[1, 4409]]);
     });
 
     const ends = [
@@ -248,10 +254,13 @@ describe('ws edge', () => {
       assert.equal(handler.frames.at(-1)[1], 'held');
     });
 
-    it('can be closed in it', async () => {
-      const { connection, closed } = await pair();
+    it('can be closed in it, and then hears the answer', async () => {
+      const opened = once(handler, 'opened');
+      const { closed } = await wsClient(http.port);
+      const [connection, { socket }] = await opened;
       connection.pause(1);
       connection.close(1012);
+      assert.equal(socket.isPaused(), false);
       assert.equal(await closed, 1012);
     });
   });
