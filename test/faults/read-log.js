@@ -16,27 +16,55 @@ const maxPages = 10_000;
  * @param {string} user
  * @returns {Promise<import('../checker/history.js').HistoryEvent[]>} all messages of all its conversations, as `log` events
  */
-export async function readLog(url, user) {
+export function readLog(url, user) {
+  return asNewDevice(url, user, async (device, _welcome, ask) => {
+    /** @type {import('../checker/history.js').HistoryEvent[]} */
+    const events = [];
+    /** @type {string | undefined} */
+    let next;
+    for (let pages = 0; pages < maxPages; pages++) {
+      const page = await ask({ t: 'pull', limit: pageLimit, order: 'oldest', next });
+      if (page.t !== 'page') throw new Error(`pull was answered ${JSON.stringify(page)}`);
+      for (const item of page.items) events.push(logEvent(item, user, device));
+      if (page.next === undefined) return events;
+      next = page.next;
+    }
+    throw new Error(`more than ${maxPages} pages`);
+  });
+}
+
+/**
+ * @param {string} url
+ * @param {string} user
+ * @returns {Promise<Record<string, number>>} the newest seq of each of its conversations
+ */
+export function readHeads(url, user) {
+  return asNewDevice(url, user, async (_device, { convs }) => {
+    return Object.fromEntries(convs.map((/** @type {any} */ { conv, head }) => [conv, head]));
+  });
+}
+
+/**
+ * @template T
+ * @param {string} url
+ * @param {string} user
+ * @param {(device: string, welcome: any, ask: (question: object) => Promise<any>) => Promise<T>} use
+ * @returns {Promise<T>}
+ */
+async function asNewDevice(url, user, use) {
   const device = randomUUID();
   const socket = new WebSocket(url, 'everyonce.v1');
+  let rid = 0;
   try {
     const next = packets(socket);
     await next((packet) => packet.t === 'open');
     socket.send(JSON.stringify({ t: 'hello', v: 1, device, pe: 1, token: user, at: {}, live: false }));
-    await next((packet) => packet.t === 'welcome');
-    /** @type {import('../checker/history.js').HistoryEvent[]} */
-    const events = [];
-    /** @type {string | undefined} */
-    let cursor;
-    for (let rid = 1; rid <= maxPages; rid++) {
-      socket.send(JSON.stringify({ t: 'pull', rid, limit: pageLimit, order: 'oldest', next: cursor }));
-      const page = await next((packet) => packet.rid === rid);
-      if (page.t !== 'page') throw new Error(`pull was answered ${JSON.stringify(page)}`);
-      for (const item of page.items) events.push(logEvent(item, user, device));
-      if (page.next === undefined) return events;
-      cursor = page.next;
-    }
-    throw new Error(`more than ${maxPages} pages`);
+    const welcome = await next((packet) => packet.t === 'welcome');
+    return await use(device, welcome, (question) => {
+      const asked = (rid += 1);
+      socket.send(JSON.stringify({ ...question, rid: asked }));
+      return next((packet) => packet.rid === asked);
+    });
   } finally {
     socket.terminate();
   }

@@ -8,7 +8,7 @@ import { isClean, judge } from '../checker/judge.js';
 import { ClientProcess } from './client-process.js';
 import { Participant } from './participant.js';
 import { pick, seeded } from './random.js';
-import { readLog } from './read-log.js';
+import { readHeads, readLog } from './read-log.js';
 import { freePort, ServerProcess } from './server-process.js';
 
 const group = 'g:everyone';
@@ -16,14 +16,13 @@ const group = 'g:everyone';
 const ackMs = 20_000;
 const drainMs = 60_000;
 const askEveryMs = 25;
-/** Acks of a round, at most, before its kill. */
-const maxAcks = 150;
 
 /**
  * @typedef {object} RoundsOptions
  * @property {number} rounds
  * @property {number} seed
  * @property {number} [users] two at least; the last two are processes of their own
+ * @property {number} [acks] of a round before its kill, at most
  * @property {(line: string) => void} [progress] one line a round
  *
  * @typedef {import('../checker/judge.js').Verdict & { rounds: number, seed: number, serverKills: number, clientKills: number,
@@ -34,7 +33,7 @@ const maxAcks = 150;
 export const isGood = (outcome) => isClean(outcome) && outcome.problems.length === 0 && outcome.acked > 0;
 
 /** @param {RoundsOptions} options @returns {Promise<Outcome>} */
-export async function runRounds({ rounds, seed, users = 6, progress = () => {} }) {
+export async function runRounds({ rounds, seed, users = 6, acks = 150, progress = () => {} }) {
   const dir = mkdtempSync(join(tmpdir(), 'everyonce-kill-'));
   const clean = () => rmSync(dir, { recursive: true, force: true });
   const random = seeded(seed);
@@ -47,7 +46,7 @@ export async function runRounds({ rounds, seed, users = 6, progress = () => {} }
     await server.start();
     await run.begin();
     for (let round = 1; round <= rounds; round++) {
-      await run.round();
+      await run.round(acks);
       progress(`round ${round} of ${rounds}: ${run.describe()}`);
     }
     const verdict = await run.end();
@@ -106,11 +105,11 @@ class Run {
     for (const participant of this.#all()) participant.load(true);
   }
 
-  /** One round: load, a kill at a random moment, a restart. */
-  async round() {
+  /** One round: load, a kill at a random moment, a restart. @param {number} acks */
+  async round(acks) {
     const before = this.#acked();
     const kind = pick(this.#random, 10);
-    const wanted = before + 1 + pick(this.#random, maxAcks);
+    const wanted = before + 1 + pick(this.#random, acks);
     if (kind > 1) await this.#history.until(() => this.#acked() >= wanted, ackMs, 'acks since the restart');
     await wait(this.#random() * 60);
     if (pick(this.#random, 3) === 0) await this.#killClient();
@@ -240,15 +239,10 @@ class Run {
     }
   }
 
-  /** @returns {Promise<Record<string, number>>} */
+  /** @returns {Promise<Record<string, number>>} the newest seq of every conversation */
   async #heads() {
-    /** @type {Record<string, number>} */
-    const heads = {};
-    for (const user of this.#users) {
-      for (const { conv = '', seq = 0 } of await readLog(this.#server.url, user))
-        heads[conv] = Math.max(seq, heads[conv] ?? 0);
-    }
-    return heads;
+    const heads = await Promise.all(this.#users.map((user) => readHeads(this.#server.url, user)));
+    return Object.assign({}, ...heads);
   }
 }
 
