@@ -1,22 +1,7 @@
 #include "core/packet_writer.h"
 
-#include <algorithm>
-#include <charconv>
-
 namespace everyonce {
 namespace {
-
-void WriteInteger(uint64_t value, std::string* out) {
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
-  out->append(digits, end);
-}
-
-void WriteInteger(int64_t value, std::string* out) {
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
-  out->append(digits, end);
-}
 
 std::string_view SafeName(Safe safe) {
   switch (safe) {
@@ -41,72 +26,6 @@ std::string_view ResumeName(Resume resume) {
   }
   return "reset";
 }
-
-constexpr size_t kMaxKeyBytes = 16;
-
-// Writes an object's members: every key here is plain ASCII, our own and short, so it needs no escaping.
-class ObjectWriter {
- public:
-  explicit ObjectWriter(std::string* out) : out_(out) { out_->push_back('{'); }
-  ObjectWriter(std::string_view type, std::string* out) : ObjectWriter(out) { String("t", type); }
-
-  void String(std::string_view key, std::string_view value) {
-    Key(key);
-    WriteJsonString(value, out_);
-  }
-  void Integer(std::string_view key, uint64_t value) {
-    Key(key);
-    WriteInteger(value, out_);
-  }
-  void Time(std::string_view key, int64_t value_ms) {
-    Key(key);
-    WriteInteger(value_ms, out_);
-  }
-  // A 64-bit id goes as a string: a double would lose its low bits.
-  void Id(std::string_view key, uint64_t value) {
-    Key(key);
-    out_->push_back('"');
-    WriteInteger(value, out_);
-    out_->push_back('"');
-  }
-  void Json(std::string_view key, std::string_view json) {
-    Key(key);
-    out_->append(json);
-  }
-  void Flag(std::string_view key, bool value) { Json(key, value ? "true" : "false"); }
-
-  // `[write(item), …]`
-  template <typename Items, typename Write>
-  void List(std::string_view key, const Items& items, Write write) {
-    Key(key);
-    out_->push_back('[');
-    bool first = true;
-    for (const auto& item : items) {
-      if (!first) out_->push_back(',');
-      first = false;
-      write(item, out_);
-    }
-    out_->push_back(']');
-  }
-
-  // `,"key":` in one append: the growth check of a string costs more than the copy.
-  void Key(std::string_view key) {
-    char text[kMaxKeyBytes + 4];
-    char* end = text;
-    if (!first_) *end++ = ',';
-    first_ = false;
-    *end++ = '"';
-    end = std::copy(key.begin(), key.end(), end);
-    *end++ = '"';
-    *end++ = ':';
-    out_->append(text, end);
-  }
-  void End() { out_->push_back('}'); }
-
- private:
-  std::string* out_;
-  bool first_ = true;
-};
 
 void WriteEntry(const ConversationEntry& entry, std::string* out) {
   ObjectWriter object(out);
@@ -165,40 +84,6 @@ void WriteItem(const PageItem& item, std::string* out) {
 void WriteText(const std::string& text, std::string* out) { WriteJsonString(text, out); }
 
 }  // namespace
-
-void WriteJsonString(std::string_view text, std::string* out) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  out->push_back('"');
-  size_t plain = 0;  // where the run that needs no escape begins
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<uint8_t>(text[i]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
-    out->append(text, plain, i - plain);
-    plain = i + 1;
-    out->push_back('\\');
-    switch (byte) {
-      case '"':
-      case '\\':
-        out->push_back(static_cast<char>(byte));
-        break;
-      case '\n':
-        out->push_back('n');
-        break;
-      case '\r':
-        out->push_back('r');
-        break;
-      case '\t':
-        out->push_back('t');
-        break;
-      default:
-        out->append("u00");
-        out->push_back(kHex[byte >> 4]);
-        out->push_back(kHex[byte & 15]);
-    }
-  }
-  out->append(text, plain, text.size() - plain);
-  out->push_back('"');
-}
 
 void WriteWelcome(const WelcomePacket& welcome, std::string* out) {
   ObjectWriter object("welcome", out);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/json_writer.h"
 #include "core/limits.h"
 #include "core/message.h"
 #include "core/status.h"
@@ -17,9 +18,6 @@ namespace everyonce {
 // Every packet that the server sends (protocol.md). Each Write appends one packet as JSON to `out`, keys in the order
 // of protocol.md, and allocates nothing but `out`'s own growth. Text must be valid UTF-8, a body and a rid valid JSON:
 // both are so once they have passed FrameDecoder. Times are Unix milliseconds.
-
-// Appends `text` as a JSON string, in quotes and escaped.
-void WriteJsonString(std::string_view text, std::string* out);
 
 // One entry of welcome.convs, or of a resume's answer. `resume` is set where the client brought a position.
 struct ConversationEntry {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/json_check.h"
+#include "core/json_writer.h"
 #include "support/seed.h"
 
 namespace everyonce {
