@@ -4,6 +4,8 @@ import { root } from './files.mjs';
 
 /** More than this of a command's output is not kept; the end is what explains a failure. */
 const keptBytes = 4 << 20;
+/** Of a command line, in a message: some name every file of the project. */
+const shownCharacters = 200;
 
 /** A command that ended with something else than exit code 0. */
 export class CommandError extends Error {
@@ -24,7 +26,8 @@ export class CommandError extends Error {
  * @throws {CommandError} where it fails, unless allowFailure
  */
 export function run(command, args, options = {}) {
-  const shown = [command, ...args].join(' ');
+  const line = [command, ...args].join(' ');
+  const shown = line.length > shownCharacters ? `${line.slice(0, shownCharacters)} …` : line;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd: options.cwd ?? root,
