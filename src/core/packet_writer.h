@@ -32,12 +32,12 @@ struct ConversationEntry {
 };
 
 struct WelcomePacket {
-  std::string_view user;
-  std::string_view device;
-  std::string_view node;
+  std::string_view user = {};
+  std::string_view device = {};
+  std::string_view node = {};
   int64_t now_ms = 0;
-  Limits limits;
-  std::span<const ConversationEntry> convs;
+  Limits limits = {};
+  std::span<const ConversationEntry> convs = {};
   bool more = false;
 };
 void WriteWelcome(const WelcomePacket& welcome, std::string* out);
@@ -46,8 +46,8 @@ void WriteWelcome(const WelcomePacket& welcome, std::string* out);
 void WriteResume(std::string_view rid_json, std::span<const ConversationEntry> convs, std::string* out);
 
 struct AckPacket {
-  std::string_view conv;
-  std::string_view id;
+  std::string_view conv = {};
+  std::string_view id = {};
   uint64_t n = 0;  // 0: the send had none
   uint64_t seq = 0;
   uint64_t epoch = 0;
@@ -59,22 +59,22 @@ struct AckPacket {
 void WriteAck(const AckPacket& ack, std::string* out);
 
 struct NackPacket {
-  std::string_view conv;
-  std::string_view id;
+  std::string_view conv = {};
+  std::string_view id = {};
   uint64_t n = 0;  // 0: the send had none
   Code code = Code::kBadRequest;
-  std::string_view message;
-  std::optional<uint64_t> expected;  // gap
-  int64_t retry_ms = -1;             // -1: final, nothing written
+  std::string_view message = {};
+  std::optional<uint64_t> expected = {};  // gap
+  int64_t retry_ms = -1;                  // -1: final, nothing written
 };
 void WriteNack(const NackPacket& nack, std::string* out);
 
 struct ErrorPacket {
   Code code = Code::kBadRequest;
-  std::string_view message;
-  std::string_view rid_json;   // empty: none
-  int64_t retry_ms = -1;       // -1: nothing written
-  std::optional<uint64_t> pe;  // stale_device: the known incarnation
+  std::string_view message = {};
+  std::string_view rid_json = {};   // empty: none
+  int64_t retry_ms = -1;            // -1: nothing written
+  std::optional<uint64_t> pe = {};  // stale_device: the known incarnation
 };
 void WriteError(const ErrorPacket& error, std::string* out);
 
