@@ -1,8 +1,7 @@
-// What stands in both languages is the same in both: codes, limits, record kinds. The C++ side is read as text.
+// What stands in both languages is the same in both: codes and limits. The C++ side is read as text.
 import assert from 'node:assert/strict';
 import * as codes from '../../lib/protocol/codes.js';
 import { DEFAULT_LIMITS, LIMITS, PROTOCOL_VERSION } from '../../lib/protocol/constants.js';
-import { Kind } from '../../lib/server/native.js';
 import { listFiles, readText } from '../../scripts/lib/files.mjs';
 
 /** Answered over HTTP, and by close code 4401 on a WebSocket: the engine never says it. */
@@ -49,15 +48,6 @@ describe('both languages agree', () => {
         assert.ok(Object.hasOwn(codes.CODES, code), `${file}: ${code}`);
       }
     }
-  });
-
-  it('on the kinds of record that the engine gives out', () => {
-    const body = /enum class OutputKind[^{]*\{([\s\S]*?)\};/.exec(readText('src/engine/output.h') ?? '')?.[1] ?? '';
-    const native = [...body.matchAll(/\bk(\w+) = (\d+)/g)].map(([, name, value]) => [
-      name.toUpperCase(),
-      Number(value),
-    ]);
-    assert.deepEqual(Object.fromEntries(native), { ...Kind });
   });
 
   it('on the limits of the protocol', () => {
