@@ -68,14 +68,22 @@ describe('tabs of one user', function () {
     const before = await ChatPage.open(profile, server, 'erin');
     await before.chatWith('frank');
     await before.say('one', 'two');
-    await before.hasState('two', 'accepted');
+    const frank = await person(server, 'frank');
+    await frank.choose('erin');
+    await frank.say('three');
+    await before.hasText('three');
+    await before.hasState('two', 'read');
+    await frank.hasState('three', 'read');
     const device = await before.device();
     await before.page.close();
+    await frank.say('four');
+
     const again = await ChatPage.open(profile, server, 'erin');
     assert.equal(await again.device(), device);
     await again.choose('frank');
-    await again.shows(['one', 'two']);
-    await again.hasState('two', 'accepted');
-    await profile.close();
+    await again.shows(['one', 'two', 'three', 'four']);
+    await again.hasState('two', 'read');
+    await again.isSound();
+    await Promise.all([profile.close(), frank.close()]);
   });
 });

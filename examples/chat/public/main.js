@@ -54,7 +54,12 @@ function addressed() {
 
 /** @param {string} me */
 async function showChat(me) {
-  const session = await Session.start(me);
+  let session;
+  try {
+    session = await Session.start(me);
+  } catch (error) {
+    return showLogin(`This browser keeps no data for this page: ${error}`);
+  }
   const { state } = session;
   const show = (/** @type {string} */ conv) => {
     location.hash = encodeURIComponent(conv);
@@ -78,7 +83,7 @@ async function showChat(me) {
     await session.open(conv);
     thread.opened();
   };
-  addEventListener('hashchange', () => void route());
+  // Told of both ways: a new hash, and the browser's back and forward.
   addEventListener('popstate', () => void route());
   byId('chat').hidden = false;
   await route();

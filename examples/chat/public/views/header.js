@@ -45,6 +45,7 @@ export class HeaderView {
     setText(byId('notice-text'), state.notice);
     byId('notice').hidden = state.notice === '';
     byId('reconnect').hidden = !['replaced', 'closed'].includes(state.connection.state);
+    setText(byId('reconnect'), state.connection.state === 'replaced' ? 'Use here' : 'Try again');
     const unread = [...state.conversations.values()].reduce((sum, { unread }) => sum + unread, 0);
     byId('chat').dataset.device = this.session.device;
     document.title = `${unread > 0 ? `(${unread}) ` : ''}${state.me} · everyonce chat`;
