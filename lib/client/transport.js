@@ -257,7 +257,6 @@ export class Transport {
     const due = this.#heardAt + LIMITS.pingAfterMs - clock.now();
     this.#silenceTimer = clock.setTimeout(
       () => {
-        if (this.#pinged) return this.#lose('silence');
         if (clock.now() - this.#heardAt >= LIMITS.pingAfterMs) this.#ping();
         else this.#watchSilence();
       },

@@ -487,6 +487,43 @@ describe('client: receiving', () => {
     );
   });
 
+  it('offers again what it was acked beyond its own position, where a log lost it meanwhile', async () => {
+    const { clock, server, network, makeClient, online } = makeWorld();
+    let finish = () => {};
+    const alice = makeClient('alice', { handler: () => new Promise((resolve) => (finish = resolve)) });
+    const bob = makeClient('bob');
+    await online(alice, bob);
+    bob.send(DM, 'held up');
+    await clock.advance(100);
+    // Its ack names seq 2, but what it has handled still ends before 1.
+    assert.equal((await Promise.all([alice.send(DM, 'own'), clock.advance(100)]))[0].seq, 2);
+    network.faults.refuse = true;
+    network.cutAll();
+    server.truncate(DM, 1);
+    network.faults.refuse = false;
+    await clock.advance(10_000);
+    assert.deepEqual(
+      server.conversation(DM).messages.map(({ body }) => body),
+      ['held up', 'own'],
+    );
+    finish();
+  });
+
+  it('acks again what the server sends again', async () => {
+    const { clock, server, network, makeClient, online } = makeWorld();
+    const [alice, bob] = [makeClient('alice'), makeClient('bob')];
+    await online(alice, bob);
+    server.silent.add('got');
+    alice.send(DM, 1);
+    await clock.advance(1_000);
+    assert.equal(server.conversation(DM).got(`bob/${bob.device}`), 0);
+    server.silent.clear();
+    await clock.advance(15_000);
+    assert.equal(server.conversation(DM).got(`bob/${bob.device}`), 1);
+    assert.equal(bob.received.length, 1);
+    assert.equal(network.dials, 2);
+  });
+
   it('offline() pages by hand; leaving early leaves the last page unacked', async () => {
     const { clock, server, makeClient, online } = makeWorld();
     for (let i = 1; i <= 50; i++)
