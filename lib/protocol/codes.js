@@ -48,7 +48,7 @@ export const CLIENT_CODES = Object.freeze({
   UNAUTHENTICATED: final('The server refused the token; give a new one with getToken.'),
   REPLACED: final('Another connection of this device took over; call connect() to take it back.'),
   CONNECTION_REFUSED: again('The server closed the connection for a reason that the client should know.'),
-  CLOSED: final('The client is closed; what was unanswered stays in its outbox.'),
+  CLOSED: final('It was closed; what a client had unanswered stays in its outbox.'),
   OFFLINE: again('The connection was lost before the answer came.'),
   TIMEOUT: again('No answer came in time.'),
   HANDLER_FAILED: final('A message handler failed as often as it may; the message counts as handled.'),
@@ -57,8 +57,23 @@ export const CLIENT_CODES = Object.freeze({
   UNSUPPORTED: final('This version does not do this yet.'),
 });
 
+/** Codes raised by the server library, its addon and the command line. @type {Readonly<Record<string, Code>>} */
+export const SERVER_CODES = Object.freeze({
+  ADDON_MISSING: final('The native addon is not built for this machine; run npm run setup.'),
+  BAD_OPTION: final('An option is missing or of the wrong kind; `option` names it.'),
+  BAD_USER: final('authenticate gave a user id that is not 1 to 64 of A-Z a-z 0-9 _ . @ -, or is reserved.'),
+  LISTEN_FAILED: final('The address can not be listened on; another process may have the port.'),
+  STORE_LOCKED: final('Another process has this data directory open; stop it, or use another directory.'),
+  STORE_UNWRITABLE: final('The data directory can not be written; check its owner, its rights and the space left.'),
+  STORE_VERSION: final(
+    'The data directory was written by a newer version of everyonce; upgrade, or use another directory.',
+  ),
+  STORE_CORRUPT: final('The store is damaged; restore a backup.'),
+  STORE_STUCK: again('The store did not answer in time; what was under way may or may not be stored.'),
+});
+
 /** @type {Readonly<Record<string, Code>>} */
-export const CODES = Object.freeze({ ...WIRE_CODES, ...CLIENT_CODES });
+export const CODES = Object.freeze({ ...WIRE_CODES, ...CLIENT_CODES, ...SERVER_CODES });
 
 /**
  * What a code says, also for one that is not in the table (a newer server's).
