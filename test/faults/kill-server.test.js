@@ -7,7 +7,7 @@ const isLong = Boolean(process.env.EVERYONCE_LONG);
 const size = isLong ? { rounds: 100 } : { rounds: 5, users: 4, acks: 60 };
 
 describe('kill -9', function () {
-  this.timeout(isLong ? 280_000 : 40_000);
+  this.timeout(isLong ? 840_000 : 40_000);
 
   it(`of the server and of clients in mid-load, ${size.rounds} times: every message once, in order, unchanged`, async () => {
     const seed = Number(process.env.SEED ?? randomInt(2 ** 31));
