@@ -119,6 +119,35 @@ describe('the page', function () {
     await profile.close();
   });
 
+  it('offers to try again or discard where no answer came, and only to dismiss what was refused', async () => {
+    const profile = await newProfile();
+    const page = await profile.newPage();
+    await page.goto(server.url);
+    const shown = await page.evaluate(async () => {
+      const { showRows } = await import('/views/rows.js');
+      const list = document.createElement('ol');
+      document.body.append(list);
+      const states = ['waiting', 'accepted', 'delivered', 'read', 'unconfirmed', 'failed'];
+      const row = { kind: 'message', from: 'me', text: 'hi', at: 0, isOwn: true, reason: 'Too large.' };
+      /** @type {string[]} */
+      const done = [];
+      showRows(
+        list,
+        states.map((state) => ({ ...row, key: state, id: state, state })),
+        { retry: (id) => done.push(`retry ${id}`), discard: (id) => done.push(`discard ${id}`) },
+      );
+      const visible = [...list.querySelectorAll('button')].filter((button) => button.checkVisibility());
+      for (const button of visible) button.click();
+      const labels = [...list.querySelectorAll('.ticks')].map((node) => node.getAttribute('aria-label'));
+      const help = [...list.querySelectorAll('.help:not([hidden]) .help-text')].map((node) => node.textContent);
+      return { done, labels, help };
+    });
+    assert.deepEqual(shown.done, ['retry unconfirmed', 'discard unconfirmed', 'discard failed']);
+    assert.deepEqual(shown.help, ['No answer yet: it may have arrived.', 'Not sent. Too large.']);
+    assert.equal(new Set(shown.labels).size, 6);
+    await profile.close();
+  });
+
   it('shows in dark what it shows in light, and text keeps its contrast', async () => {
     for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
       const one = await person(server, `eve-${colorScheme}`, { colorScheme });
