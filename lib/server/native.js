@@ -31,6 +31,7 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {(requestId: number, user: string, packet: Buffer) => unknown} request the application's own packet; one
  *   kAnswer record answers it
  * @property {(afterMs: number) => void} drain tells everybody to reconnect after so many milliseconds
+ * @property {(messages: boolean) => void} setEvents whether a record is wanted for each accepted message
  * @property {() => void} stop finishes what is in flight, closes the store; a kStopped record is the last
  * @property {() => Record<string, any>} stats counters since the start
  */

@@ -89,6 +89,13 @@ export class Server extends EventEmitter {
     });
     this.#edge = new WsEdge(settings, this.#connections, this.#wheel);
     this.#connections.connect(this.#engine);
+    // The engine writes messages out for the application only where somebody listens.
+    this.on('newListener', (event) => {
+      if (event === 'message') this.#engine.setEvents(true);
+    });
+    this.on('removeListener', (event) => {
+      if (event === 'message' && this.listenerCount('message') === 0) this.#engine.setEvents(false);
+    });
     this.#wheel.start();
   }
 
@@ -258,7 +265,7 @@ export class Server extends EventEmitter {
     const { frame, body, window, page, rate } = limits;
     const options = { data, fsync, node, limits: { frame, body, window, page, rate }, dedupWindowMs };
     try {
-      return new Engine({ ...options, events: { message: true } }, (bytes, index) => this.#received(bytes, index));
+      return new Engine({ ...options, events: { message: false } }, (bytes, index) => this.#received(bytes, index));
     } catch (cause) {
       const { code = '', message } = /** @type {NodeJS.ErrnoException} */ (cause);
       if (STORE_CODES.test(code)) throw new EveryonceError(code, message, { cause, data, option: 'data' });

@@ -1,5 +1,6 @@
 #include "addon/engine_object.h"
 
+#include <cstring>
 #include <random>
 #include <utility>
 
@@ -34,12 +35,13 @@ Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log) {
 }  // namespace
 
 Napi::Function EngineObject::Define(Napi::Env env) {
-  return DefineClass(env, "Engine",
-                     {InstanceMethod<&EngineObject::Open>("open"), InstanceMethod<&EngineObject::Submit>("submit"),
-                      InstanceMethod<&EngineObject::Accept>("accept"), InstanceMethod<&EngineObject::Close>("close"),
-                      InstanceMethod<&EngineObject::Lagging>("lagging"),
-                      InstanceMethod<&EngineObject::Request>("request"), InstanceMethod<&EngineObject::Drain>("drain"),
-                      InstanceMethod<&EngineObject::Stop>("stop"), InstanceMethod<&EngineObject::Stats>("stats")});
+  return DefineClass(
+      env, "Engine",
+      {InstanceMethod<&EngineObject::Open>("open"), InstanceMethod<&EngineObject::Submit>("submit"),
+       InstanceMethod<&EngineObject::Accept>("accept"), InstanceMethod<&EngineObject::Close>("close"),
+       InstanceMethod<&EngineObject::Lagging>("lagging"), InstanceMethod<&EngineObject::Request>("request"),
+       InstanceMethod<&EngineObject::Drain>("drain"), InstanceMethod<&EngineObject::SetEvents>("setEvents"),
+       InstanceMethod<&EngineObject::Stop>("stop"), InstanceMethod<&EngineObject::Stats>("stats")});
 }
 
 EngineObject::EngineObject(const Napi::CallbackInfo& info)
@@ -92,37 +94,40 @@ void EngineObject::OnWake(napi_env env, napi_value on_batch, void* context, void
 // One call into JavaScript for all batches that wait.
 void EngineObject::GiveOut(Napi::Env env, Napi::Function on_batch) {
   if (thread_ == nullptr) return;
-  OutputBatch all;
+  std::vector<OutputBatch> batches;
   OutputBatch next;
-  bool stopped = false;
-  while (!stopped && thread_->PopOutput(&next)) {
-    const auto shift = static_cast<uint32_t>(all.bytes.size());
-    for (size_t i = 0; i < next.index.size(); i += 4) {
-      const auto kind = static_cast<OutputKind>(next.index[i]);
-      const bool has_bytes = kind == OutputKind::kWrite || kind == OutputKind::kAuthenticate ||
-                             kind == OutputKind::kAnswer || kind == OutputKind::kEvent;
-      if (has_bytes) next.index[i + 2] += shift;
-      stopped = stopped || kind == OutputKind::kStopped;
-    }
-    if (all.empty()) {
-      std::swap(all, next);
-    } else {
-      all.bytes += next.bytes;
-      all.index.insert(all.index.end(), next.index.begin(), next.index.end());
-    }
-    next = {};
-    if (all.bytes.size() > kMaxBytesPerCall) break;
+  size_t taken_bytes = 0;
+  while (taken_bytes <= kMaxBytesPerCall && thread_->PopOutput(&next)) {
+    taken_bytes += next.bytes.size();
+    batches.push_back(std::move(next));
   }
-  if (all.bytes.size() > kMaxBytesPerCall && !stopped) Wake(waker_.get());  // the rest in a call of its own
-  if (all.empty()) return;
+  if (batches.empty()) return;
+  if (taken_bytes > kMaxBytesPerCall) Wake(waker_.get());  // the rest in a call of its own
+  OutputBatch all = MergeBatches(std::move(batches));
+  const bool stopped = all.index[all.index.size() - 4] == static_cast<uint32_t>(OutputKind::kStopped);
   if (stopped) Stopped(env);
+  // Where the environment is ending (a worker was terminated) nothing can be made or called: plain Node-API calls,
+  // whose failure is a status; node-addon-api's would end the process.
   Napi::HandleScope scope(env);
-  auto index = Napi::Uint32Array::New(env, all.index.size());
-  std::copy(all.index.begin(), all.index.end(), index.Data());
+  napi_value buffer = nullptr;
+  napi_value memory = nullptr;
+  napi_value index = nullptr;
+  void* data = nullptr;
+  const size_t index_bytes = all.index.size() * sizeof(uint32_t);
+  if (napi_create_arraybuffer(env, index_bytes, &data, &memory) != napi_ok) return;
+  std::memcpy(data, all.index.data(), index_bytes);
+  if (napi_create_typedarray(env, napi_uint32_array, all.index.size(), memory, 0, &index) != napi_ok) return;
   auto* bytes = new std::string(std::move(all.bytes));
-  auto buffer = Napi::Buffer<char>::NewOrCopy(
-      env, bytes->data(), bytes->size(), [](Napi::Env, char*, std::string* owned) { delete owned; }, bytes);
-  on_batch.Call({buffer, index});  // an exception stays pending, and Node reports it as uncaught
+  const auto release = [](napi_env, void*, void* owned) { delete static_cast<std::string*>(owned); };
+  if (napi_create_external_buffer(env, bytes->size(), bytes->data(), release, bytes, &buffer) != napi_ok) {
+    delete bytes;
+    return;
+  }
+  napi_value arguments[] = {buffer, index};
+  napi_value receiver = nullptr;
+  napi_get_undefined(env, &receiver);
+  // What a callback throws stays pending, and Node reports it as uncaught.
+  napi_call_function(env, receiver, on_batch, 2, arguments, nullptr);
 }
 
 // The last record is out: the thread has ended, and nothing holds this object any more but JavaScript.
@@ -201,6 +206,12 @@ Napi::Value EngineObject::Drain(const Napi::CallbackInfo& info) {
   if (thread_ == nullptr || stopping_) return env_.Undefined();
   const int64_t after_ms = info[0].IsNumber() ? info[0].As<Napi::Number>().Int64Value() : 0;
   thread_->PushControl({.kind = InputKind::kDrain, .after_ms = after_ms});
+  return env_.Undefined();
+}
+
+Napi::Value EngineObject::SetEvents(const Napi::CallbackInfo& info) {
+  if (thread_ == nullptr || stopping_) return env_.Undefined();
+  thread_->PushControl({.kind = InputKind::kMessageEvents, .flag = info[0].ToBoolean().Value()});
   return env_.Undefined();
 }
 

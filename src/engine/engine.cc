@@ -61,7 +61,12 @@ void Engine::Accept(uint32_t id, std::string_view user) {
   MakeReady(*connection);
 }
 
-void Engine::Close(uint32_t connection) { Forget(connection); }
+// What it had sent before it went is decided all the same, as far as no read comes before it; nobody hears the answers.
+void Engine::Close(uint32_t id) {
+  Connection* connection = Find(id);
+  if (connection != nullptr && connection->phase == Phase::kWelcomed) ProcessInbox(*connection);
+  Forget(id);
+}
 
 void Engine::SetLagging(uint32_t id, bool lagging) {
   Connection* connection = Find(id);
@@ -222,7 +227,9 @@ void Engine::Handle(Connection& connection, DecodedPacket decoded) {
       return Shut(connection, 4400);
     }
     case PacketType::kHistory:
+      return History(connection, std::move(packet));
     case PacketType::kCounts:
+      return Counts(connection, std::move(packet));
     case PacketType::kTokens:
     case PacketType::kUnknown:
       break;

@@ -76,6 +76,7 @@ class Engine {
   // One packet of the application's own, as `user` from device `server`; answered by one kAnswer.
   void Request(uint32_t request, std::string_view user, std::string_view packet);
   void Drain(int64_t after_ms);  // `bye` to everybody
+  void SetMessageEvents(bool wanted) { options_.message_events = wanted; }
 
   // Decides what was gathered, commits it in groups until nothing is left that can go on, and runs what is due.
   void Step(const Time& now);
@@ -133,6 +134,11 @@ class Engine {
   void WelcomeWith(Connection& connection, std::vector<ResumeView> resumed, std::vector<ConversationView> views,
                    bool more);
   void Resume(Connection& connection, Packet packet);
+
+  // engine_history.cc: reads that change nothing.
+  void Counts(Connection& connection, Packet packet);
+  void History(Connection& connection, Packet packet);
+  void SendReadError(Connection& connection, const Status& status, std::string_view rid_json);
   void TellOf(Connection& connection, const ConversationView& view);
 
   // engine_send.cc

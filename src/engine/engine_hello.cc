@@ -160,14 +160,15 @@ void Engine::Resume(Connection& connection, Packet packet) {
           WriteResume(rid_json, entries, Out(*current));
         });
   };
+  // An ack's epoch 0 would mean the current one: as a position it is one that no log ever had.
+  std::erase_if(packet.positions, [](const Position& position) { return position.epoch == 0; });
   if (packet.positions.empty()) return answer();
   for (size_t i = 0; i < packet.positions.size(); ++i) {
-    const Position& position = packet.positions[i];
     Command command;
     command.kind = CommandKind::kGot;
-    command.conv = position.conv;
-    command.epoch = position.epoch;
-    command.to = position.seq;
+    command.conv = packet.positions[i].conv;
+    command.epoch = packet.positions[i].epoch;
+    command.to = packet.positions[i].seq;
     const bool last = i + 1 == packet.positions.size();
     Submit(connection, std::move(command),
            {.then = [this, last, answer](Connection* acked, const Command& done, Outcome& outcome) {

@@ -36,4 +36,8 @@ struct OutputBatch {
   }
 };
 
+// Several batches, oldest first, as one, in which each connection is written to once: what later batches hold for it
+// joins its first record. Nothing else changes its order; a close still follows all that was written before it.
+OutputBatch MergeBatches(std::vector<OutputBatch> batches);
+
 }  // namespace everyonce

@@ -126,7 +126,7 @@ Outcome AnswerDuplicate(LogContext* context, Conversation* conversation, uint64_
   if (!status.ok()) return Unavailable(status);
   if (!found) return TooOld();
   if (record.id != id) return Conflict();
-  ++context->stats.duplicates;
+  ++context->counters.duplicates;
   Outcome outcome;
   outcome.duplicate = true;
   outcome.seq = seq;
@@ -143,7 +143,7 @@ Outcome Store(LogContext* context, Conversation* conversation, Message message) 
   if (!conversation->exists()) context->BeginEpoch(conversation);
   Status status = conversation->Append(&message, context->now_ms());
   if (!status.ok()) return Unavailable(status);
-  ++context->stats.messages;
+  ++context->counters.messages;
   Outcome outcome;
   outcome.seq = message.seq;
   outcome.epoch = message.epoch;

@@ -68,11 +68,11 @@ EmbeddedLog::~EmbeddedLog() = default;
 
 Safe EmbeddedLog::safe() const { return context_->kv().durable() ? Safe::kDisk : Safe::kMemory; }
 
-EmbeddedLogStats EmbeddedLog::stats() const {
-  EmbeddedLogStats stats = context_->stats;
-  stats.syncs = context_->kv().syncs();
-  stats.cached_conversations = context_->cached_conversations();
-  return stats;
+LogCounters EmbeddedLog::counters() const {
+  LogCounters counters = context_->counters;
+  counters.syncs = context_->kv().syncs();
+  counters.cached_conversations = context_->cached_conversations();
+  return counters;
 }
 
 Status EmbeddedLog::Readable() const {
@@ -96,7 +96,7 @@ Status EmbeddedLog::WriteGroup() {
   if (context_->store().empty()) return Status::Ok();
   context_->StageMidReservation();
   Status status = context_->store().Write();
-  if (status.ok()) ++context_->stats.commits;
+  if (status.ok()) ++context_->counters.groups;
   return status;
 }
 
@@ -110,7 +110,7 @@ void EmbeddedLog::Commit(const std::vector<Command>& group, int64_t now_ms, Comm
     return;
   }
   context_->AdvanceClock(now_ms);
-  const EmbeddedLogStats before = context_->stats;
+  const LogCounters before = context_->counters;
   std::vector<Outcome> outcomes;
   std::vector<bool> staged;
   outcomes.reserve(group.size());
@@ -130,7 +130,8 @@ void EmbeddedLog::Commit(const std::vector<Command>& group, int64_t now_ms, Comm
     for (size_t i = 0; i < group.size(); ++i) {
       if (!StandsWithoutGroup(context_.get(), group[i], staged[i])) outcomes[i] = Unavailable(status);
     }
-    context_->stats = before;
+    context_->counters = before;
+    ++context_->counters.failures;
     failed_ = true;
     context_->DropCaches();
     (void)TryRecover(now_ms);

@@ -23,14 +23,6 @@ struct EmbeddedLogOptions {
   bool new_epochs = false;
 };
 
-struct EmbeddedLogStats {
-  uint64_t commits = 0;     // groups that were written
-  uint64_t syncs = 0;       // synced writes of the store
-  uint64_t messages = 0;    // stored, system messages included
-  uint64_t duplicates = 0;  // sends answered with an earlier acceptance
-  size_t cached_conversations = 0;
-};
-
 // The Log on a Kv: one synced write per group. Everything is answered inline. Single-threaded, and deterministic given
 // the Kv, the clock and the random source. What is O(more than the answer): the first touch of a conversation reads at
 // most 128 messages and a group's worth of its tail, and a status of ids that are not found goes through the device's
@@ -50,6 +42,7 @@ class EmbeddedLog final : public Log {
   void ResumeAt(std::string_view user, std::string_view device, const std::vector<Position>& positions,
                 ResumeDone done) override;
   void Pull(const PullQuery& query, PageDone done) override;
+  void History(const HistoryQuery& query, HistoryDone done) override;
   void StatusOf(std::string_view conv, std::string_view user, std::string_view device,
                 const std::vector<std::string>& ids, StatusDone done) override;
   void MembersOf(std::string_view conv, MembersDone done) override;
@@ -59,7 +52,7 @@ class EmbeddedLog final : public Log {
   // next call. Returns how many it removed. To be called now and then while idle.
   size_t SweepWindow(int64_t now_ms, size_t max_keys);
 
-  EmbeddedLogStats stats() const;
+  LogCounters counters() const override;
 
  private:
   friend std::unique_ptr<EmbeddedLog> OpenEmbeddedLog(std::unique_ptr<Kv> kv, EmbeddedLogOptions options,

@@ -114,6 +114,22 @@ struct Page {
   std::vector<ConversationView> finished;
 };
 
+// Reading back. With `after`: the oldest above it (below `before`, where both are given); else the newest below `before`,
+// or of all.
+struct HistoryQuery {
+  std::string user;
+  std::string conv;
+  std::optional<uint64_t> before;
+  std::optional<uint64_t> after;
+  uint32_t limit = 0;  // items, ≥ 1
+  size_t max_bytes = kMaxPageBytes;
+};
+
+struct HistoryPage {
+  std::vector<PageItem> items;  // ascending by seq
+  bool more = false;            // there is more in the direction that was read
+};
+
 struct LogCounters {
   uint64_t groups = 0;      // committed
   uint64_t messages = 0;    // stored
@@ -151,6 +167,10 @@ class Log {
   // A page of what the device has not acked, oldest first. A pure function of what is acked and the query.
   using PageDone = std::function<void(Status status, Page page)>;
   virtual void Pull(const PullQuery& query, PageDone done) = 0;
+
+  // What a user may see of a conversation, whatever was acked. kUnknownConv as View.
+  using HistoryDone = std::function<void(Status status, HistoryPage page)>;
+  virtual void History(const HistoryQuery& query, HistoryDone done) = 0;
 
   // What is known of messages that `device` of `user` sent under these ids.
   using StatusDone = std::function<void(StatusAnswer answer)>;

@@ -64,7 +64,7 @@ class LogContext {
   const std::vector<Conversation*>& touched() const { return touched_; }
   void ClearTouched() { touched_.clear(); }
 
-  EmbeddedLogStats stats;
+  LogCounters counters;
 
  private:
   Status RaiseGeneration();

@@ -14,7 +14,12 @@ namespace everyonce {
 // One user's and device's view. `device` empty: got is 0. REQUIRES: the user is or was a member.
 Status ViewOf(Conversation* conversation, std::string_view user, std::string_view device, ConversationView* view);
 
+// What a page brings of a record, and what that costs of the page's bytes.
+Message MessageOf(const Conversation& conversation, uint64_t seq, const LogRecord& record);
+size_t PageBytesOf(const Conversation& conversation, const LogRecord& record);
+
 Status ReadPage(LogContext* context, const PullQuery& query, Page* page);
+Status ReadHistory(LogContext* context, const HistoryQuery& query, HistoryPage* page);
 Status ReadStatus(LogContext* context, std::string_view conv, std::string_view user, std::string_view device,
                   const std::vector<std::string>& ids, StatusAnswer* answer);
 Status ReadResume(LogContext* context, std::string_view user, std::string_view device, const Position& position,

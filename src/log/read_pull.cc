@@ -115,27 +115,13 @@ class ConversationPager {
   }
 
   void AddMessage(uint64_t seq, const LogRecord& record) {
-    const size_t texts =
-        conversation_.conv().size() + record.from.size() + record.device.size() + record.id.size() + record.type.size();
-    const size_t bytes = PageBytes(texts, record.body.size());
+    const size_t bytes = PageBytesOf(conversation_, record);
     if (!budget_.Fits(bytes)) {
       full_ = true;
       return;
     }
     budget_.Take(bytes);
-    PageItem item;
-    Message& message = item.message;
-    message.conv = conversation_.conv();
-    message.epoch = conversation_.epoch();  // positions are told in the current history
-    message.seq = seq;
-    message.mid = record.mid;
-    message.from = record.from;
-    message.device = record.device;
-    message.n = record.n;
-    message.id = record.id;
-    message.type = record.type;
-    message.body = record.body;
-    message.at_ms = record.at_ms;
+    PageItem item{.message = MessageOf(conversation_, seq, record), .hole = {}};
     page_.items.push_back(std::move(item));
     next_ = seq + 1;
   }
@@ -179,6 +165,26 @@ Status ReadRound(LogContext* context, const PullQuery& query, std::string after,
 }
 
 }  // namespace
+
+Message MessageOf(const Conversation& conversation, uint64_t seq, const LogRecord& record) {
+  return {.conv = conversation.conv(),
+          .epoch = conversation.epoch(),  // positions are told in the current history
+          .seq = seq,
+          .mid = record.mid,
+          .from = std::string(record.from),
+          .device = std::string(record.device),
+          .n = record.n,
+          .id = std::string(record.id),
+          .type = std::string(record.type),
+          .body = std::string(record.body),
+          .at_ms = record.at_ms};
+}
+
+size_t PageBytesOf(const Conversation& conversation, const LogRecord& record) {
+  const size_t texts =
+      conversation.conv().size() + record.from.size() + record.device.size() + record.id.size() + record.type.size();
+  return PageBytes(texts, record.body.size());
+}
 
 Status ReadPage(LogContext* context, const PullQuery& query, Page* page) {
   PageBudget budget(query.limit, query.max_bytes);

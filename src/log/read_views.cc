@@ -92,6 +92,14 @@ void EmbeddedLog::Pull(const PullQuery& query, PageDone done) {
   done(std::move(status), std::move(page));
 }
 
+void EmbeddedLog::History(const HistoryQuery& query, HistoryDone done) {
+  Status status = Readable();
+  HistoryPage page;
+  if (status.ok()) status = ReadHistory(context_.get(), query, &page);
+  if (!status.ok()) page = {};
+  done(std::move(status), std::move(page));
+}
+
 void EmbeddedLog::StatusOf(std::string_view conv, std::string_view user, std::string_view device,
                            const std::vector<std::string>& ids, StatusDone done) {
   StatusAnswer answer;

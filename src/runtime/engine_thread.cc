@@ -37,11 +37,14 @@ EngineThread::~EngineThread() {
 
 bool EngineThread::TryPushFrames(Input input) {
   Flush();
-  if (!waiting_.empty() || inbox_.write_available() == 0) {
+  const size_t bytes = input.bytes.size();
+  const bool too_many = inbox_bytes_.load(std::memory_order_relaxed) + bytes > kInboxBytes;
+  if (!waiting_.empty() || inbox_.write_available() == 0 || (too_many && inbox_.write_available() < kInboxItems)) {
     drain_wanted_.store(true, std::memory_order_seq_cst);
     Signal();  // the engine may have emptied the queue since
     return false;
   }
+  inbox_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   inbox_.push(new Input(std::move(input)));
   Signal();
   return true;
@@ -120,6 +123,7 @@ void EngineThread::StepAll() {
     while (!stopping_ && bytes < kMaxBytesPerStep && inbox_.pop(input)) {
       const std::unique_ptr<Input> owned(input);
       bytes += owned->bytes.size();
+      if (owned->kind == InputKind::kFrames) inbox_bytes_.fetch_sub(owned->bytes.size(), std::memory_order_relaxed);
       took = true;
       Take(*owned, now);
     }
@@ -157,6 +161,8 @@ void EngineThread::Take(Input& input, const Time& now) {
       return engine_->Request(input.id, input.user, input.bytes);
     case InputKind::kDrain:
       return engine_->Drain(input.after_ms);
+    case InputKind::kMessageEvents:
+      return engine_->SetMessageEvents(input.flag);
     case InputKind::kStop:
       stopping_ = true;
       return;

@@ -54,6 +54,7 @@ class EngineThread {
 
  private:
   static constexpr size_t kInboxItems = 1024;
+  static constexpr size_t kInboxBytes = 32u << 20;  // of frames; one item larger than that still goes in alone
   static constexpr size_t kOutboxBatches = 64;
   static constexpr size_t kMaxBytesPerStep = 16u << 20;  // taken in before the group is committed
 
@@ -74,8 +75,9 @@ class EngineThread {
   boost::lockfree::spsc_queue<Input*, boost::lockfree::capacity<kInboxItems>> inbox_;
   boost::lockfree::spsc_queue<OutputBatch*, boost::lockfree::capacity<kOutboxBatches>> outbox_;
   std::deque<std::unique_ptr<Input>> waiting_;  // edge thread: control items behind a full inbox
-  std::atomic<bool> drain_wanted_{false};       // frames were refused
-  std::atomic<bool> output_blocked_{false};     // a batch waits for room in the outbox
+  std::atomic<size_t> inbox_bytes_{0};
+  std::atomic<bool> drain_wanted_{false};    // frames were refused
+  std::atomic<bool> output_blocked_{false};  // a batch waits for room in the outbox
   std::atomic<bool> ended_{false};
 
   // Engine thread.

@@ -188,5 +188,38 @@ TEST(EngineSend, AnsweredInOrderWithWhatWasAskedAfterIt) {
   EXPECT_EQ(packets[1]["unknown"], "[]");
 }
 
+// What was sent before the socket went is decided; only the answer is lost.
+TEST(EngineSend, StoresWhatCameBeforeTheClose) {
+  EngineHarness harness;
+  harness.Connect(1, "alice", "a1");
+  harness.Connect(2, "bob", "b1");
+  harness.Queue(1, EngineHarness::Send(kConv, 1, "last-words"));
+  harness.engine().Close(1);
+  harness.Step();
+  EXPECT_TRUE(harness.Take(1).empty());
+  EXPECT_EQ(harness.Take(2).back()["id"], "\"last-words\"");
+}
+
+TEST(OutputBatch, MergesWritesOfAConnectionAndKeepsItsCloseBehindThem) {
+  std::vector<OutputBatch> batches(3);
+  batches[0].AddBytes(OutputKind::kWrite, 1, "a");
+  batches[0].AddBytes(OutputKind::kWrite, 2, "b");
+  batches[1].AddBytes(OutputKind::kAnswer, 1, "answer");
+  batches[1].AddBytes(OutputKind::kWrite, 1, "c");
+  batches[2].AddBytes(OutputKind::kWrite, 1, "d");
+  batches[2].Add(OutputKind::kClose, 1, 4409);
+  batches[2].Add(OutputKind::kStopped, 0);
+  const OutputBatch merged = MergeBatches(std::move(batches));
+  std::string text;
+  for (size_t i = 0; i < merged.index.size(); i += 4) {
+    const bool close = static_cast<OutputKind>(merged.index[i]) == OutputKind::kClose;
+    text +=
+        std::to_string(merged.index[i]) + ":" + std::to_string(merged.index[i + 1]) + ":" +
+        (close ? std::to_string(merged.index[i + 2]) : merged.bytes.substr(merged.index[i + 2], merged.index[i + 3])) +
+        " ";
+  }
+  EXPECT_EQ(text, "0:1:acd 0:2:b 3:1:answer 1:1:4409 6:0: ");
+}
+
 }  // namespace
 }  // namespace everyonce

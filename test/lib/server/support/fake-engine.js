@@ -65,6 +65,10 @@ export class FakeEngine {
     return true;
   }
 
+  setEvents(messages) {
+    this.#note('setEvents', messages);
+  }
+
   drain(afterMs) {
     this.#note('drain', afterMs);
   }

@@ -1,0 +1,112 @@
+// Reading back: what a user may see, whatever was acked, from one end or the other. Each message is a look-up of its
+// own, so a page costs the page.
+
+#include <algorithm>
+#include <utility>
+
+#include "log/read.h"
+
+namespace everyonce {
+namespace {
+
+class HistoryReader {
+ public:
+  HistoryReader(Conversation* conversation, const HistoryQuery& query, HistoryPage* page)
+      : conversation_(*conversation),
+        spans_(*conversation->SpansOf(query.user)),
+        budget_(query.limit, query.max_bytes),
+        page_(*page) {
+    lowest_ = std::max<uint64_t>(query.after.value_or(0) + 1, NextVisible(spans_, 1));
+    highest_ = conversation->VisibleHead(spans_);
+    if (query.before) highest_ = *query.before == 0 ? 0 : std::min(highest_, *query.before - 1);
+  }
+
+  Status Upwards() {
+    uint64_t seq = lowest_;
+    while (seq <= highest_) {
+      const uint64_t visible = NextVisible(spans_, seq);
+      bool added = false;
+      Status status;
+      if (visible > seq) {
+        added = AddHole(seq, std::min(visible - 1, highest_));
+      } else {
+        status = AddMessage(seq, &added);
+      }
+      if (!status.ok()) return status;
+      if (!added) break;
+      seq = std::max(visible, seq + (visible == seq ? 1 : 0));
+    }
+    page_.more = seq <= highest_;
+    return Status::Ok();
+  }
+
+  Status Downwards() {
+    uint64_t seq = highest_;
+    while (seq >= lowest_ && seq > 0) {
+      const uint64_t visible = PreviousVisible(spans_, seq);
+      bool added = false;
+      Status status;
+      if (visible < seq) {
+        added = AddHole(std::max(visible + 1, lowest_), seq);
+      } else {
+        status = AddMessage(seq, &added);
+      }
+      if (!status.ok()) return status;
+      if (!added) break;
+      seq = visible < seq ? visible : seq - 1;
+    }
+    page_.more = seq >= lowest_ && seq > 0;
+    std::reverse(page_.items.begin(), page_.items.end());
+    return Status::Ok();
+  }
+
+ private:
+  bool AddHole(uint64_t from, uint64_t to) {
+    const size_t bytes = PageBytes(conversation_.conv().size(), 0);
+    if (!budget_.Fits(bytes)) return false;
+    budget_.Take(bytes);
+    PageItem item;
+    item.hole = {.span = {conversation_.conv(), conversation_.epoch(), from, to}, .reason = "not_visible"};
+    page_.items.push_back(std::move(item));
+    return true;
+  }
+
+  Status AddMessage(uint64_t seq, bool* added) {
+    std::string storage;
+    LogRecord record;
+    bool found = false;
+    const Status status = conversation_.ReadLog(seq, &storage, &record, &found);
+    if (!status.ok()) return status;
+    if (!found) {
+      return Status::Error(Code::kStoreCorrupt, conversation_.conv() + ": a hole at seq " + std::to_string(seq));
+    }
+    const size_t bytes = PageBytesOf(conversation_, record);
+    *added = budget_.Fits(bytes);
+    if (!*added) return status;
+    budget_.Take(bytes);
+    page_.items.push_back({.message = MessageOf(conversation_, seq, record), .hole = {}});
+    return status;
+  }
+
+  Conversation& conversation_;
+  const VisibleSpans& spans_;
+  PageBudget budget_;
+  HistoryPage& page_;
+  uint64_t lowest_ = 0;  // what is asked for
+  uint64_t highest_ = 0;
+};
+
+}  // namespace
+
+Status ReadHistory(LogContext* context, const HistoryQuery& query, HistoryPage* page) {
+  Conversation* conversation = nullptr;
+  Status status = context->FindFor(query.user, query.conv, &conversation);
+  if (!status.ok()) return status;
+  if (conversation == nullptr) {
+    return Status::Error(Code::kUnknownConv, "no such conversation, or you are not in it");
+  }
+  HistoryReader reader(conversation, query, page);
+  return query.after ? reader.Upwards() : reader.Downwards();
+}
+
+}  // namespace everyonce
