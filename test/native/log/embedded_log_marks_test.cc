@@ -216,7 +216,7 @@ TEST(EmbeddedLogPull, ViewsListAUsersConversationsInOrder) {
     EXPECT_FALSE(more);
     EXPECT_EQ(views.size(), 3u);
   });
-  EXPECT_LE(harness.log().stats().cached_conversations, 2u);
+  EXPECT_LE(harness.log().counters().cached_conversations, 2u);
 }
 
 // A page, a view and an ack cost what they give, not what lies behind them.

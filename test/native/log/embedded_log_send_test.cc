@@ -52,8 +52,8 @@ TEST(EmbeddedLogSend, DecidesAGroupInOrderAndSyncsOnce) {
   EXPECT_EQ(seen[4].seq, 3u);
   EXPECT_EQ(seen[5].seq, 4u);
   EXPECT_EQ(harness.disk().syncs, 1u);
-  EXPECT_EQ(harness.log().stats().messages, 4u);
-  EXPECT_EQ(harness.log().stats().duplicates, 1u);
+  EXPECT_EQ(harness.log().counters().messages, 4u);
+  EXPECT_EQ(harness.log().counters().duplicates, 1u);
 }
 
 TEST(EmbeddedLogSend, StrangersAreToldNothingAndLeaveNothing) {
