@@ -8,7 +8,8 @@
 namespace everyonce {
 namespace {
 
-// Stricter than ByteReader: false where it is cut off, needs more than the 53 bits of a seq, or is not the shortest form.
+// Stricter than ByteReader: false where it is cut off, needs more than the 53 bits of a seq, or is not the shortest
+// form.
 bool TakeVarint(std::string_view* in, uint64_t* value) {
   uint64_t result = 0;
   for (size_t i = 0; i < 8 && i < in->size(); ++i) {

@@ -16,28 +16,28 @@ inline constexpr size_t kMinIdBytes = 8;
 inline constexpr size_t kMaxIdBytes = 64;
 inline constexpr size_t kMaxTypeBytes = 32;
 inline constexpr size_t kMaxRidBytes = 64;
-inline constexpr size_t kMaxTypeNameBytes = 64;       // of an unknown `t` in its answer
+inline constexpr size_t kMaxTypeNameBytes = 64;  // of an unknown `t` in its answer
 inline constexpr size_t kMaxNextBytes = 4096;
 inline constexpr int kMaxBodyDepth = 64;
-inline constexpr size_t kMaxTokenBytes = 8192;        // a JWT with room to spare
+inline constexpr size_t kMaxTokenBytes = 8192;         // a JWT with room to spare
 inline constexpr size_t kMaxPositionsPerPacket = 200;  // `at` in hello and resume
 inline constexpr size_t kMaxStatusIds = 100;
 inline constexpr size_t kMaxMembersPerPacket = 200;
 inline constexpr size_t kMaxPackageParts = 256;
-inline constexpr uint64_t kProducerWindow = 64;       // unanswered n per (device, conversation), and answers remembered
-inline constexpr size_t kMaxAckedRanges = 64;         // per (device, conversation)
+inline constexpr uint64_t kProducerWindow = 64;  // unanswered n per (device, conversation), and answers remembered
+inline constexpr size_t kMaxAckedRanges = 64;    // per (device, conversation)
 inline constexpr size_t kMaxWelcomeConversations = 1000;
-inline constexpr size_t kBadPacketsToClose = 11;      // within a minute: close code 4400
+inline constexpr size_t kBadPacketsToClose = 11;  // within a minute: close code 4400
 inline constexpr size_t kMaxPageBytes = 1 << 20;
-inline constexpr size_t kMaxEpochs = 16;              // epochs that a log remembers
+inline constexpr size_t kMaxEpochs = 16;  // epochs that a log remembers
 
 // What an operator may set; defaults as in api.md.
 struct Limits {
   size_t frame_bytes = 65536;
   size_t body_bytes = 16384;
-  uint32_t window = 256;   // messages pushed to one device and not acked, over all conversations
-  uint32_t page = 200;     // items of one page
-  uint32_t rate = 100;     // packets per second and connection, averaged over 10 s; 0: no limit
+  uint32_t window = 256;  // messages pushed to one device and not acked, over all conversations
+  uint32_t page = 200;    // items of one page
+  uint32_t rate = 100;    // packets per second and connection, averaged over 10 s; 0: no limit
 };
 
 }  // namespace everyonce

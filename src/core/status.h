@@ -7,8 +7,8 @@
 
 namespace everyonce {
 
-// Every outcome that can leave the core. The wire names are in protocol.md ("nack codes", "Errors"); lib/protocol/codes.js
-// holds the same table for JavaScript, and test/project compares the two.
+// Every outcome that can leave the core. The wire names are in protocol.md ("nack codes", "Errors");
+// lib/protocol/codes.js holds the same table for JavaScript, and test/project compares the two.
 enum class Code : uint8_t {
   kOk = 0,
   kGap,

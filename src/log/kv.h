@@ -11,7 +11,8 @@
 
 namespace everyonce {
 
-// The spaces of the embedded store: RocksDB column families, or maps in memory. Keys are raw bytes in unsigned byte order.
+// The spaces of the embedded store: RocksDB column families, or maps in memory. Keys are raw bytes in unsigned byte
+// order.
 enum class Space : uint8_t { kLog = 0, kConversations, kMarks, kProducers, kWindow, kTokens, kMeta };
 inline constexpr size_t kSpaceCount = 7;
 
@@ -51,20 +52,20 @@ class Kv {
   virtual ~Kv() = default;
 
   // Applies `batch` atomically. With `sync`, returns ok only after the batch and everything written before it is on the
-  // disk (fdatasync). Any other answer means unknown: the batch may or may not be there after the store is opened again,
-  // so the caller must forget what it derived from it. A store whose write failed refuses writes (kUnavailable) until
-  // Recover() succeeded.
+  // disk (fdatasync). Any other answer means unknown: the batch may or may not be there after the store is opened
+  // again, so the caller must forget what it derived from it. A store whose write failed refuses writes (kUnavailable)
+  // until Recover() succeeded.
   virtual Status Write(const WriteBatch& batch, bool sync) = 0;
 
-  // Closes and opens the store again after a failed write. After ok, what is readable is what is durable, and the caller
-  // must drop every cached value.
+  // Closes and opens the store again after a failed write. After ok, what is readable is what is durable, and the
+  // caller must drop every cached value.
   virtual Status Recover() = 0;
 
   // kOk with *found telling; kStoreCorrupt (checksum) or kUnavailable otherwise.
   virtual Status Get(Space space, std::string_view key, std::string* value, bool* found) = 0;
 
-  // Visits keys in [from, to) ascending (or descending with `reverse`) until `visit` returns false. Views are valid only
-  // during the visit. `visit` must not write.
+  // Visits keys in [from, to) ascending (or descending with `reverse`) until `visit` returns false. Views are valid
+  // only during the visit. `visit` must not write.
   using Visitor = std::function<bool(std::string_view key, std::string_view value)>;
   virtual Status Scan(Space space, std::string_view from, std::string_view to, bool reverse, const Visitor& visit) = 0;
 

@@ -70,9 +70,9 @@ using MemberList = std::vector<std::string>;  // sorted, without repeats
 
 struct Outcome {
   Code code = Code::kOk;
-  std::string message;          // a sentence, where code is not kOk
+  std::string message;               // a sentence, where code is not kOk
   std::optional<uint64_t> expected;  // kGap
-  int64_t retry_ms = -1;        // -1: final
+  int64_t retry_ms = -1;             // -1: final
 
   // kSend accepted, and the system message of kMembers (seq 0: nothing was stored, the call was a repeat).
   bool duplicate = false;
@@ -104,7 +104,7 @@ struct PullQuery {
   std::string after_conv;  // with empty conv: begin behind it, and come round once
   uint32_t limit = 0;      // items, ≥ 1
   size_t max_bytes = kMaxPageBytes;
-  size_t max_spans = 16;   // conversations in one page, so that `next` stays below its bound
+  size_t max_spans = 16;  // conversations in one page, so that `next` stays below its bound
 };
 
 struct Page {
@@ -114,8 +114,8 @@ struct Page {
   std::vector<ConversationView> finished;
 };
 
-// Reading back. With `after`: the oldest above it (below `before`, where both are given); else the newest below `before`,
-// or of all.
+// Reading back. With `after`: the oldest above it (below `before`, where both are given); else the newest below
+// `before`, or of all.
 struct HistoryQuery {
   std::string user;
   std::string conv;
