@@ -169,7 +169,7 @@ std::string ModelRun::Ask() {
   const std::string user = random_.Pick(kUsers);
   const std::string device = random_.Pick(kDevices);
   const std::string conv = random_.Pick(kConversations);
-  switch (random_.Below(8)) {
+  switch (random_.Below(9)) {
     case 0:
       return AskView(user, random_.OneIn(5) ? "" : device, conv);
     case 1:
@@ -180,6 +180,8 @@ std::string ModelRun::Ask() {
       return AskStatus(user, device, conv);
     case 4:
       return AskMembers(conv);
+    case 5:
+      return AskHistory(user, conv);
     default:
       break;
   }
@@ -247,6 +249,28 @@ std::string ModelRun::AskPull(const PullQuery& query, Page* page) {
     answered = true;
     wrong = model_.CheckPull(query, status, given);
     *page = std::move(given);
+  });
+  subject_->RunUntil([&] { return answered; });
+  return wrong;
+}
+
+std::string ModelRun::AskHistory(const std::string& user, const std::string& conv) {
+  HistoryQuery query;
+  query.user = user;
+  query.conv = conv;
+  const uint64_t head = model_.Head(conv);
+  if (random_.OneIn(2)) query.after = random_.Below(head + 3);
+  if (random_.OneIn(2)) query.before = random_.Between(1, head + 3);
+  query.limit = static_cast<uint32_t>(random_.OneIn(2) ? random_.Between(1, 5) : random_.Between(1, 200));
+  if (random_.OneIn(4)) query.max_bytes = random_.Between(1, 3000);
+  doing_ = "history of " + conv + " for " + user + " after " + (query.after ? std::to_string(*query.after) : "-") +
+           " before " + (query.before ? std::to_string(*query.before) : "-") + " limit " + std::to_string(query.limit) +
+           " bytes " + std::to_string(query.max_bytes);
+  std::string wrong = "no answer";
+  bool answered = false;
+  subject_->log()->History(query, [&](const Status& status, const HistoryPage& page) {
+    answered = true;
+    wrong = model_.CheckHistory(query, status, page);
   });
   subject_->RunUntil([&] { return answered; });
   return wrong;

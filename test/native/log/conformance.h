@@ -81,6 +81,7 @@ class ModelRun {
   std::string AskViews(const std::string& user, const std::string& device, const std::string& after, size_t limit);
   std::string AskResume(const std::string& user, const std::string& device);
   std::string AskPull(const PullQuery& query, Page* page);
+  std::string AskHistory(const std::string& user, const std::string& conv);
   std::string AskStatus(const std::string& user, const std::string& device, const std::string& conv);
   std::string AskMembers(const std::string& conv);
   std::string AskEverything();

@@ -34,6 +34,7 @@ class LogModel {
   std::string CheckResume(std::string_view user, std::string_view device, const std::vector<Position>& positions,
                           const Status& status, const std::vector<ResumeView>& views);
   std::string CheckPull(const PullQuery& query, const Status& status, const Page& page);
+  std::string CheckHistory(const HistoryQuery& query, const Status& status, const HistoryPage& page);
   std::string CheckStatus(std::string_view conv, std::string_view user, std::string_view device,
                           const std::vector<std::string>& ids, const StatusAnswer& answer);
   std::string CheckMembers(std::string_view conv, const Status& status, const MemberList* members);
