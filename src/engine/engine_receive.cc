@@ -219,7 +219,10 @@ void Engine::CompleteReceipt(const std::string& conv, const std::string& user, R
 
 void Engine::RunReceipts() {
   receipts_due_ms_ = INT64_MAX;
-  for (auto& [conv, users] : std::exchange(receipts_, {})) {
+  auto receipts = std::exchange(receipts_, {});
+  for (auto& entry : receipts) {
+    const std::string& conv = entry.first;
+    auto& users = entry.second;
     log_->MembersOf(conv, [&, this](const Status& status, const std::shared_ptr<const MemberList>& members) {
       if (!status.ok() || members == nullptr || members->size() > kMaxReceiptMembers) return;
       for (auto& [user, receipt] : users) {

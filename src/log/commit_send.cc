@@ -169,9 +169,9 @@ Outcome DecideSend(LogContext* context, const Command& command) {
   if (producer == nullptr && !conversation->IsMember(command.user)) return UnknownConversation();
   if (RefusedAsStale(context, command, &stale)) return stale;
 
-  static const Producer kNoProducer;
+  static const Producer no_producer;
   const uint64_t id_hash = HashOfId(command.id);
-  const Producer& state = producer == nullptr ? kNoProducer : *producer;
+  const Producer& state = producer == nullptr ? no_producer : *producer;
   const Producer::Decision decision = state.Decide(command.n, command.id, id_hash);
   bool same_id = false;
   status = IsSameId(conversation, decision, command.id, &same_id);

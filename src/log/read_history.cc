@@ -75,7 +75,7 @@ class HistoryReader {
     std::string storage;
     LogRecord record;
     bool found = false;
-    const Status status = conversation_.ReadLog(seq, &storage, &record, &found);
+    Status status = conversation_.ReadLog(seq, &storage, &record, &found);
     if (!status.ok()) return status;
     if (!found) {
       return Status::Error(Code::kStoreCorrupt, conversation_.conv() + ": a hole at seq " + std::to_string(seq));

@@ -45,7 +45,9 @@ bool EngineThread::TryPushFrames(Input input) {
     return false;
   }
   inbox_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  inbox_.push(new Input(std::move(input)));
+  auto item = std::make_unique<Input>(std::move(input));
+  inbox_.push(item.get());  // there is room: this thread alone puts in
+  (void)item.release();     // the queue owns it
   Signal();
   return true;
 }
@@ -59,7 +61,7 @@ void EngineThread::PushControl(Input input) {
 // Moves waiting control items into the inbox, in order.
 void EngineThread::Flush() {
   while (!waiting_.empty() && inbox_.push(waiting_.front().get())) {
-    waiting_.front().release();
+    (void)waiting_.front().release();  // the queue owns it
     waiting_.pop_front();
   }
   if (!waiting_.empty()) drain_wanted_.store(true, std::memory_order_seq_cst);
@@ -184,7 +186,7 @@ bool EngineThread::GiveOut() {
     if (!outbox_.push(blocked_.get())) return false;
   }
   output_blocked_.store(false, std::memory_order_seq_cst);
-  blocked_.release();
+  (void)blocked_.release();  // the queue owns it
   if (wake_) wake_();
   return true;
 }
@@ -197,7 +199,7 @@ void EngineThread::Finish() {
   blocked_ = std::make_unique<OutputBatch>();
   blocked_->Add(OutputKind::kStopped, 0);
   while (!outbox_.push(blocked_.get())) std::this_thread::yield();  // the edge empties it, or ~EngineThread does
-  blocked_.release();
+  (void)blocked_.release();                                         // the queue owns it
   if (wake_) wake_();
   uv_stop(&loop_);
 }
