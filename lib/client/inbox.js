@@ -16,6 +16,8 @@ const SPANS = 1024;
 const HOLE_MS = 50;
 /** Messages handled before an ack goes out though more are at hand. */
 const ACK_EVERY = 32;
+/** An ack waits this long for the next message, ms: acks are cumulative, so one does for all that come meanwhile. */
+const ACK_DELAY_MS = 50;
 /** While a handler takes its time, the last ack is repeated, ms; the server sends again after 10 s. */
 const REPEAT_ACK_MS = 5_000;
 const PULL_AGAIN = { min: 250, max: 15_000 };
@@ -66,6 +68,8 @@ export class Inbox {
   #noRoomFrom = Infinity;
   #handledSinceAck = 0;
   #ackDue = false;
+  /** @type {any} */
+  #ackTimer = null;
   /** @type {any} */
   #holeTimer = null;
   #pullAttempts = 0;
@@ -136,6 +140,7 @@ export class Inbox {
     if (seq < this.next) {
       // It came again, so its ack was lost.
       this.#ackDue = true;
+      this.flushAck();
       return;
     }
     if (this.#buffer.has(seq) || this.host.handlers().length === 0) return;
@@ -150,7 +155,7 @@ export class Inbox {
     if (this.#running) return;
     const message = this.#step();
     if (message) return void this.#handleAll(message);
-    this.#flushAck();
+    this.#ackSoon();
     this.#lookForHole();
   }
 
@@ -201,7 +206,7 @@ export class Inbox {
       const shown = this.host.outbox.state.positions.get(this.conv)?.voided.includes(key) === true;
       if (!shown && !(await handleMessage(message, this.host))) break;
       this.#finished(message, key, shown);
-      if (this.#handledSinceAck >= ACK_EVERY) this.#flushAck();
+      if (this.#handledSinceAck >= ACK_EVERY) this.flushAck();
     }
     clock.clearTimeout(repeat);
     this.#running = false;
@@ -225,7 +230,16 @@ export class Inbox {
     this.#moved(key);
   }
 
-  #flushAck() {
+  #ackSoon() {
+    if (!this.#ackDue || this.#ackTimer) return;
+    this.#ackTimer = this.host.clock.setTimeout(() => {
+      this.#ackTimer = null;
+      this.flushAck();
+    }, ACK_DELAY_MS);
+  }
+
+  /** Acks at once what is handled. */
+  flushAck() {
     if (this.#ackDue) this.#sendAck();
   }
 
@@ -271,7 +285,7 @@ export class Inbox {
   async pull(limit) {
     if (!this.#mayPull) return;
     this.pulling = true;
-    this.#flushAck();
+    this.flushAck();
     const generation = this.#generation;
     const before = this.next;
     let page = null;
@@ -344,6 +358,8 @@ export class Inbox {
     const { clock } = this.host;
     clock.clearTimeout(this.#holeTimer);
     clock.clearTimeout(this.#pullAgain);
+    clock.clearTimeout(this.#ackTimer);
+    this.#ackTimer = null;
     this.#holeTimer = null;
     this.#pullAgain = null;
   }

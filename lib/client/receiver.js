@@ -280,6 +280,11 @@ export class Receiver {
     return [...this.#inboxes.values()].map(view);
   }
 
+  /** The client closes: what is handled is acked now. */
+  flushAcks() {
+    for (const inbox of this.#inboxes.values()) inbox.flushAck();
+  }
+
   onLost() {
     this.online = false;
     this.#pulls = [];

@@ -120,6 +120,7 @@ export class Session {
     if (this.closed) return;
     this.closed = true;
     this.#stopWaking();
+    this.receiver.flushAcks();
     this.transport.stop();
     const error = new EveryonceError('CLOSED');
     this.sender.stop(error);
