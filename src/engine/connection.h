@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <string>
 #include <unordered_map>
@@ -42,8 +41,33 @@ struct Link {
   uint64_t got = 0;
   uint64_t next = 1;  // the seq that would follow without a gap
   int64_t head_sent_ms = 0;
-  int64_t first_push_ms = 0;         // of the oldest that is unacked, the first time
-  std::deque<PushedMessage> pushed;  // not yet acked, ascending; all links together at most limits.window
+  int64_t first_push_ms = 0;          // of the oldest that is unacked, the first time
+  std::vector<PushedMessage> pushed;  // not yet acked, ascending; all links together at most limits.window
+};
+
+// Decoded packets in order. One allocation for as many as ever waited at once, kept while few do: a deque would
+// allocate for each, since a packet is larger than its nodes.
+class PacketQueue {
+ public:
+  bool empty() const { return first_ == packets_.size(); }
+  size_t size() const { return packets_.size() - first_; }
+  const DecodedPacket& front() const { return packets_[first_]; }
+  void push_back(DecodedPacket packet) { packets_.push_back(std::move(packet)); }
+  // REQUIRES: !empty().
+  DecodedPacket Take() {
+    DecodedPacket packet = std::move(packets_[first_++]);
+    if (empty()) {
+      packets_.clear();
+      first_ = 0;
+      if (packets_.capacity() > kKept) packets_.shrink_to_fit();
+    }
+    return packet;
+  }
+
+ private:
+  static constexpr size_t kKept = 4;
+  std::vector<DecodedPacket> packets_;
+  size_t first_ = 0;
 };
 
 struct Connection {
@@ -63,7 +87,7 @@ struct Connection {
   uint64_t pe = 0;
   std::vector<Position> positions;  // hello's `at`, until the welcome
 
-  std::deque<DecodedPacket> inbox;  // decoded, waiting for what came before them; bounded by kMaxWaitingPackets
+  PacketQueue inbox;  // decoded, waiting for what came before them; bounded by kMaxWaitingPackets
   uint32_t commands_in_flight = 0;
   uint32_t reads_in_flight = 0;
 

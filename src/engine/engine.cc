@@ -154,8 +154,7 @@ void Engine::ProcessInbox(Connection& connection) {
       MakeReady(*current);
       return;
     }
-    DecodedPacket decoded = std::move(current->inbox.front());
-    current->inbox.pop_front();
+    DecodedPacket decoded = current->inbox.Take();
     ++counters_.packets;
     if (WithinRate(*current, decoded)) Handle(*current, std::move(decoded));
   }

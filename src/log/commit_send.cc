@@ -66,7 +66,11 @@ Status IsSameId(Conversation* conversation, const Producer::Decision& decision, 
 // A final refusal uses its n, so that what follows is not blocked, and is the same for ever.
 Outcome RefuseForGood(LogContext* context, Conversation* conversation, const Command& command, uint64_t id_hash,
                       Outcome refusal) {
-  if (refusal.message.size() > kMaxNackMessageBytes) refusal.message.resize(kMaxNackMessageBytes);
+  if (refusal.message.size() > kMaxNackMessageBytes) {
+    size_t end = kMaxNackMessageBytes;
+    while (end > 0 && (static_cast<uint8_t>(refusal.message[end]) & 0xc0) == 0x80) --end;  // whole UTF-8 characters
+    refusal.message.resize(end);
+  }
   context->Touch(conversation);
   Producer* producer = conversation->MakeProducer(command.user, command.device);
   producer->Nack(command.id, id_hash, refusal.code, refusal.message);

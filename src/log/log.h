@@ -20,6 +20,8 @@ namespace everyonce {
 // 1. One door. Everything that changes what the log holds goes through Commit, as a group of commands decided in order.
 //    For a message: deduplicate, number, store is one atomic act. The group is durable, whole, before its outcomes are
 //    given, or every outcome that would have changed something is kUnavailable (unknown: the same again tells).
+//    Marks (got, read) are the exception: they survive a killed process, but a group of them alone waits for no disk. A
+//    power cut may lower a mark, which repeats a delivery or an unread count and loses nothing.
 // 2. Dense. seq is 1, 2, 3 … per conversation within an epoch; n is 1, 2, 3 … per (user, device, conversation).
 // 3. Replies agree. A duplicate gets the first acceptance's seq, epoch, mid and at, for ever for what has an n.
 // 4. Reads see every committed group and nothing provisional.

@@ -4,6 +4,7 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
 #include <algorithm>
@@ -65,6 +66,18 @@ rocksdb::DBOptions DatabaseOptions(const RocksOptions& options, bool create,
   return result;
 }
 
+// A log record's key without its seq: the conversation. Appends of one conversation are neighbours in the memtable, so
+// the place of the last one is a hint for the next: a third of the engine's CPU went into finding it from the top.
+class ConversationOfKey final : public rocksdb::SliceTransform {
+ public:
+  const char* Name() const override { return "everyonce.ConversationOfKey"; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return {key.data(), key.size() - kSeqBytes}; }
+  bool InDomain(const rocksdb::Slice& key) const override { return key.size() > kSeqBytes; }
+
+ private:
+  static constexpr size_t kSeqBytes = 8;
+};
+
 rocksdb::ColumnFamilyOptions FamilyOptions(const RocksOptions& options, Space space,
                                            const std::shared_ptr<rocksdb::Cache>& cache,
                                            const std::shared_ptr<const rocksdb::FilterPolicy>& bloom) {
@@ -87,6 +100,9 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const RocksOptions& options, Space sp
   // The bound over all is db_write_buffer_size; one space may take at most half of it before it flushes by itself.
   result.write_buffer_size = std::max<size_t>(options.write_buffer_bytes / 2, size_t{1} << 20);
   result.max_write_buffer_number = 3;
+  if (space == Space::kLog) {
+    result.memtable_insert_with_hint_prefix_extractor = std::make_shared<const ConversationOfKey>();
+  }
   result.level_compaction_dynamic_level_bytes = true;
   result.force_consistency_checks = true;
   return result;
