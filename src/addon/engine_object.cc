@@ -191,13 +191,14 @@ Napi::Value EngineObject::Lagging(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineObject::Request(const Napi::CallbackInfo& info) {
-  if (!info[1].IsString() || !info[2].IsBuffer()) {
-    Throw(env_, "BAD_OPTION", "request needs a user and a packet", "packet");
+  if (!info[1].IsString() || !info[2].IsBuffer() || !(info[3].IsUndefined() || info[3].IsString())) {
+    Throw(env_, "BAD_OPTION", "request needs a user, a packet and perhaps a device", "packet");
     return env_.Undefined();
   }
   const auto packet = info[2].As<Napi::Buffer<char>>();
   const bool taken = Control(info, {.kind = InputKind::kRequest,
                                     .user = info[1].As<Napi::String>().Utf8Value(),
+                                    .device = info[3].IsString() ? info[3].As<Napi::String>().Utf8Value() : "",
                                     .bytes = std::string(packet.Data(), packet.Length())});
   return Napi::Boolean::New(env_, taken);
 }

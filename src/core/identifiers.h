@@ -14,6 +14,9 @@ bool IsMessageId(std::string_view text);     // [A-Za-z0-9_-]{8,64}
 bool IsPackageId(std::string_view text);     // [A-Za-z0-9_-]{1,64}
 bool IsMessageType(std::string_view text);   // [a-z0-9._-]{1,32}, not `system` nor `system.*`
 
+// Who acts where the server itself does. Nobody can log in under this name.
+inline constexpr std::string_view kSystemUser = "system";
+
 // The two users of a direct conversation, in its order. REQUIRES: IsDirect(conv). Views into `conv`.
 struct DirectUsers {
   std::string_view first;

@@ -94,10 +94,10 @@ void Engine::Receive(uint32_t id, std::string_view frame, const Time& now) {
   MakeReady(*connection);
 }
 
-void Engine::Request(uint32_t request, std::string_view user, std::string_view packet) {
+void Engine::Request(uint32_t request, std::string_view user, std::string_view device, std::string_view packet) {
   Connection& connection = Insert(kApplicationBit | request, true);
   connection.user = user;
-  connection.device = "server";
+  connection.device = device.empty() ? "server" : device;
   connection.phase = Phase::kWelcomed;
   decoded_.clear();
   Limits limits = options_.limits;

@@ -73,8 +73,9 @@ class Engine {
   void Close(uint32_t connection);
   void SetLagging(uint32_t connection, bool lagging);
   void Receive(uint32_t connection, std::string_view frame, const Time& now);
-  // One packet of the application's own, as `user` from device `server`; answered by one kAnswer.
-  void Request(uint32_t request, std::string_view user, std::string_view packet);
+  // One packet of the application's own, answered by one kAnswer. As `user` from `device` (empty: `server`), whose
+  // connection is left alone; or with `user` empty as the system itself, which sees everything and may change members.
+  void Request(uint32_t request, std::string_view user, std::string_view device, std::string_view packet);
   void Drain(int64_t after_ms);  // `bye` to everybody
   void SetMessageEvents(bool wanted) { options_.message_events = wanted; }
 
@@ -170,9 +171,13 @@ class Engine {
   void ReadPage(ConnectionId id, std::string rid_json, PullQuery query);
   void Read(Connection& connection, Packet packet);
   void Signal(Connection& connection, Packet packet);
+
+  // engine_receipts.cc: others' marks, coalesced.
   void NoteReceipt(const Connection* connection, const std::string& conv, const std::string& user, uint64_t epoch,
                    uint64_t got, uint64_t read);
   void CompleteReceipt(const std::string& conv, const std::string& user, Receipt* receipt);
+  void WantMarks(const Connection& connection);
+  void TellMarks(Connection& connection);
   void RunReceipts();
 
   Log* log_;
@@ -189,6 +194,7 @@ class Engine {
   std::vector<ConnectionId> heads_due_;
   // (conv, user) whose marks rose since the last receipts went out; bounded by what is acked in that interval.
   std::unordered_map<std::string, std::unordered_map<std::string, Receipt>> receipts_;
+  std::vector<ConnectionId> receipts_wanted_;  // welcomed, and not yet told the others' marks
   int64_t receipts_due_ms_ = INT64_MAX;
   int64_t heads_due_ms_ = INT64_MAX;
   int64_t redelivery_due_ms_ = INT64_MAX;

@@ -141,7 +141,10 @@ void Engine::ChangeMembers(Connection& connection, Packet packet) {
   command.conv = std::move(packet.conv);
   command.members = std::move(packet.members);
   command.history_all = packet.history_all;
-  if (connection.application) command.authorised = true;
+  if (connection.application && connection.user.empty()) {
+    command.user = kSystemUser;
+    command.authorised = true;
+  }
   Submit(connection, std::move(command),
          {.then = [this, rid_json = packet.rid_json](Connection* asking, const Command& done, Outcome& outcome) {
            AnswerMembers(asking, done, outcome, rid_json);

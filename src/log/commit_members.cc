@@ -74,7 +74,7 @@ Outcome DecideCreate(LogContext* context, const Command& command, const Names& n
   context->Touch(conversation);
   conversation->Create(command.user, command.history_all);
   Names added = named;
-  added.push_back(command.user);
+  if (command.user != kSystemUser) added.push_back(command.user);
   return StoreChange(context, conversation, command, SortedOnce(std::move(added)), {});
 }
 

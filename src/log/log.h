@@ -103,8 +103,13 @@ struct PullQuery {
   std::string user;
   std::string device;
   std::string conv;        // empty: one conversation after the other, in byte order
-  std::string after_conv;  // with empty conv: begin behind it, and come round once
-  uint32_t limit = 0;      // items, ≥ 1
+  std::string after_conv;  // with empty conv: begin behind it, and come round once; not with `go_on`
+  bool newest_first = false;
+  // Where a walk goes on, whatever was acked: behind this seq (newest first: below it; 0: from its newest), then with
+  // the conversations behind it, not round. Clipped to what survived of its epoch; unknown to the log: as if left out.
+  std::optional<Position> go_on;
+  bool hold = false;   // nothing will be acked by pulling on: a full set of acked ranges changes nothing
+  uint32_t limit = 0;  // items, ≥ 1
   size_t max_bytes = kMaxPageBytes;
   size_t max_spans = 16;  // conversations in one page, so that `next` stays below its bound
 };
@@ -112,6 +117,8 @@ struct PullQuery {
 struct Page {
   std::vector<PageItem> items;
   std::vector<Span> covers;  // see protocol.md; one per conversation touched
+  // Where the walk goes on (PullQuery::go_on), where the page has items.
+  Position position;
   // Conversations whose newest message the page brought or that have nothing left, with the head that was covered.
   std::vector<ConversationView> finished;
 };
@@ -119,7 +126,7 @@ struct Page {
 // Reading back. With `after`: the oldest above it (below `before`, where both are given); else the newest below
 // `before`, or of all.
 struct HistoryQuery {
-  std::string user;
+  std::string user;  // empty: everything, for the application itself
   std::string conv;
   std::optional<uint64_t> before;
   std::optional<uint64_t> after;

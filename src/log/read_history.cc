@@ -9,11 +9,17 @@
 namespace everyonce {
 namespace {
 
+// What the application itself may see.
+const VisibleSpans& EverySeq() {
+  static const VisibleSpans every(1);
+  return every;
+}
+
 class HistoryReader {
  public:
   HistoryReader(Conversation* conversation, const HistoryQuery& query, HistoryPage* page)
       : conversation_(*conversation),
-        spans_(*conversation->SpansOf(query.user)),
+        spans_(query.user.empty() ? EverySeq() : *conversation->SpansOf(query.user)),
         budget_(query.limit, query.max_bytes),
         page_(*page) {
     lowest_ = std::max<uint64_t>(query.after.value_or(0) + 1, NextVisible(spans_, 1));
@@ -100,7 +106,8 @@ class HistoryReader {
 
 Status ReadHistory(LogContext* context, const HistoryQuery& query, HistoryPage* page) {
   Conversation* conversation = nullptr;
-  Status status = context->FindFor(query.user, query.conv, &conversation);
+  Status status = query.user.empty() ? context->Find(query.conv, &conversation)
+                                     : context->FindFor(query.user, query.conv, &conversation);
   if (!status.ok()) return status;
   if (conversation == nullptr) {
     return Status::Error(Code::kUnknownConv, "no such conversation, or you are not in it");

@@ -160,7 +160,7 @@ void EngineThread::Take(Input& input, const Time& now) {
     case InputKind::kLagging:
       return engine_->SetLagging(input.id, input.flag);
     case InputKind::kRequest:
-      return engine_->Request(input.id, input.user, input.bytes);
+      return engine_->Request(input.id, input.user, input.device, input.bytes);
     case InputKind::kDrain:
       return engine_->Drain(input.after_ms);
     case InputKind::kMessageEvents:

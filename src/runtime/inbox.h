@@ -21,6 +21,7 @@ struct Input {
   uint32_t id = 0;                     // connection or request
   int64_t after_ms = 0;                // kDrain
   std::string user = {};               // kAccept, kRequest
+  std::string device = {};             // kRequest: on whose behalf; empty: the application itself
   std::string bytes = {};              // kFrames: all frames one behind the other; kRequest: the packet
   std::vector<FrameSpan> frames = {};  // kFrames
 };

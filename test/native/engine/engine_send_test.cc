@@ -160,8 +160,8 @@ TEST(EngineSend, TheApplicationPublishesUnderAUsersNameOnce) {
   EngineHarness harness;
   harness.Connect(1, "alice", "a1");
   const std::string packet = R"({"t":"send","conv":"dm:alice:bob","id":"webhook-1","body":{"x":1}})";
-  harness.engine().Request(7, "bob", packet);
-  harness.engine().Request(8, "bob", packet);
+  harness.engine().Request(7, "bob", "", packet);
+  harness.engine().Request(8, "bob", "", packet);
   harness.Step();
   std::vector<EngineHarness::Out> answers;
   for (auto& out : harness.TakeOthers()) {
