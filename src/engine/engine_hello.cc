@@ -127,6 +127,7 @@ void Engine::WelcomeWith(Connection& connection, std::vector<ResumeView> resumed
                 .more = more},
                Out(connection));
   connection.positions.clear();
+  if (connection.live_pushes) WantMarks(connection);
   std::string json = R"({"event":"connect","connection":)" + std::to_string(connection.id) + R"(,"user":)";
   WriteJsonString(connection.user, &json);
   json += R"(,"device":)";

@@ -35,7 +35,7 @@ describe('server', () => {
       node: 'n1',
       limits: { frame: 65_536, body: 16_384, window: 9, page: 200, rate: 100 },
       dedupWindowMs: 86_400_000,
-      events: { message: true },
+      events: { message: false },
     });
     return made.close();
   });

@@ -186,6 +186,23 @@ TEST(EngineReceive, TellsTheOthersThatMarksRose) {
   EXPECT_TRUE(harness.Take(2).empty());
 }
 
+TEST(EngineReceive, TellsADeviceThatComesBackWhatWasReadMeanwhile) {
+  EngineHarness harness;
+  harness.Connect(1, "alice", "a1");
+  harness.Connect(2, "bob", "b1");
+  SendMany(&harness, 1, 1, 3);
+  harness.engine().Close(1);
+  harness.Receive(2, Got(3));
+  harness.Receive(2, R"({"t":"read","conv":"dm:alice:bob","seq":2})");
+  harness.Advance(1000);
+  harness.Connect(1, "alice", "a1", 2);
+  harness.Advance(100);
+  const auto receipt = harness.TakeOne(1);
+  EXPECT_EQ(receipt["user"], "\"bob\"");
+  EXPECT_EQ(receipt.integer("got"), 3u);
+  EXPECT_EQ(receipt.integer("read"), 2u);
+}
+
 TEST(EngineReceive, PassesSignalsToMembersOnlineAndToNobodyElse) {
   EngineHarness harness;
   harness.Connect(1, "alice", "a1");

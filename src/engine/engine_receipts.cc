@@ -1,0 +1,94 @@
+#include <algorithm>
+#include <utility>
+
+#include "engine/engine.h"
+
+namespace everyonce {
+namespace {
+
+constexpr size_t kMaxReceiptMembers = 50;    // of a conversation that has receipts, protocol.md
+constexpr size_t kMaxMarksAtWelcome = 1000;  // looked up for one device
+
+}  // namespace
+
+// Marks are told to the members soon, not at once: many acks become one receipt.
+void Engine::NoteReceipt(const Connection* connection, const std::string& conv, const std::string& user, uint64_t epoch,
+                         uint64_t got, uint64_t read) {
+  Receipt& receipt = receipts_[conv][user];
+  receipt.got = std::max(receipt.got, got);
+  receipt.read = std::max(receipt.read, read);
+  receipt.epoch = std::max(receipt.epoch, epoch);
+  receipt.cause = connection->id;
+  receipts_due_ms_ = std::min(receipts_due_ms_, now_.steady_ms + options_.receipt_interval_ms);
+}
+
+void Engine::WantMarks(const Connection& connection) {
+  receipts_wanted_.push_back(connection.id);
+  receipts_due_ms_ = std::min(receipts_due_ms_, now_.steady_ms + options_.receipt_interval_ms);
+}
+
+// Both marks as they stand: the highest of the user's devices that are here, and the user's own read mark.
+void Engine::CompleteReceipt(const std::string& conv, const std::string& user, Receipt* receipt) {
+  const auto found = online_.find(user);
+  if (found != online_.end()) {
+    for (const Connection* each : found->second) {
+      const auto link = each->links.find(conv);
+      if (link != each->links.end()) receipt->got = std::max(receipt->got, link->second.got);
+    }
+  }
+  log_->View(user, {}, conv, [&](const Status& status, const ConversationView& view) {
+    if (!status.ok()) return;
+    receipt->read = std::max(receipt->read, view.read);
+    receipt->epoch = std::max(receipt->epoch, view.epoch);
+  });
+}
+
+void Engine::RunReceipts() {
+  receipts_due_ms_ = INT64_MAX;
+  auto receipts = std::exchange(receipts_, {});
+  for (auto& entry : receipts) {
+    const std::string& conv = entry.first;
+    auto& users = entry.second;
+    log_->MembersOf(conv, [&, this](const Status& status, const std::shared_ptr<const MemberList>& members) {
+      if (!status.ok() || members == nullptr || members->size() > kMaxReceiptMembers) return;
+      for (auto& [user, receipt] : users) {
+        CompleteReceipt(conv, user, &receipt);
+        std::string json;
+        WriteReceipt(conv, receipt.epoch, user, receipt.got, receipt.read, &json);
+        for (const std::string& member : *members) {
+          const auto found = online_.find(member);
+          if (found == online_.end()) continue;
+          for (Connection* each : found->second) {
+            if (each->id != receipt.cause && !each->lagging) Out(*each)->append(json);
+          }
+        }
+      }
+    });
+  }
+  for (const ConnectionId id : std::exchange(receipts_wanted_, {})) {
+    Connection* connection = Find(id);
+    if (connection != nullptr) TellMarks(*connection);
+  }
+}
+
+// What rose while a device was away: the others' marks in the conversations that its welcome named, once, so that what
+// it sent does not stay "not read" for ever. Bounded; what goes beyond is told when it rises next.
+void Engine::TellMarks(Connection& connection) {
+  size_t left = kMaxMarksAtWelcome;
+  for (const auto& entry : connection.links) {
+    const std::string& conv = entry.first;
+    log_->MembersOf(conv, [&, this](const Status& status, const std::shared_ptr<const MemberList>& members) {
+      if (!status.ok() || members == nullptr || members->size() > std::min(left, kMaxReceiptMembers)) return;
+      left -= members->size();
+      for (const std::string& member : *members) {
+        Receipt receipt;
+        if (member != connection.user) CompleteReceipt(conv, member, &receipt);
+        if (receipt.got == 0 && receipt.read == 0) continue;
+        WriteReceipt(conv, receipt.epoch, member, receipt.got, receipt.read, Out(connection));
+      }
+    });
+    if (left == 0) return;
+  }
+}
+
+}  // namespace everyonce
