@@ -1,11 +1,13 @@
 #include <napi.h>
 
 #include "addon/engine_object.h"
+#include "addon/store_object.h"
 
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", everyonce::EngineObject::Define(env));
+  exports.Set("Store", everyonce::StoreObject::Define(env));
   return exports;
 }
 

@@ -6,22 +6,29 @@
 
 #include "addon/engine_options.h"
 #include "addon/errors.h"
+#include "addon/store_calls.h"
 #include "log/embedded_log.h"
 #include "log/memory_kv.h"
-#include "log/rocks_kv.h"
 
 namespace everyonce {
 namespace {
 
-Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log) {
+// `rocks` is null where the store is in memory. Both are the log's.
+Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log, Kv** store, RocksKv** rocks) {
   std::unique_ptr<Kv> kv;
   if (options.in_memory) {
     kv = std::make_unique<MemoryKv>();
   } else {
-    const Status status = RocksKv::Open({.dir = options.data, .fsync = options.fsync}, &kv);
+    std::unique_ptr<RocksKv> opened;
+    const Status status = RocksKv::Open({.dir = options.data, .fsync = options.fsync}, &opened);
     if (!status.ok()) return status;
+    *rocks = opened.get();
+    kv = std::move(opened);
   }
+  *store = kv.get();
+  const bool is_copy = *rocks != nullptr && (*rocks)->restored();
   EmbeddedLogOptions log_options;
+  log_options.new_epochs = is_copy || options.restored;
   log_options.window_ms = options.dedup_window_ms;
   log_options.now_ms = EngineThread::Now().wall_ms;
   log_options.random = [source = std::make_shared<std::random_device>()] {
@@ -29,6 +36,8 @@ Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log) {
   };
   Status status;
   *log = OpenEmbeddedLog(std::move(kv), std::move(log_options), &status);
+  // The new epochs are durable: from here on it is a store like any other. Nothing was told or added before.
+  if (status.ok() && is_copy) status = (*rocks)->ForgetRestored();
   return status;
 }
 
@@ -41,6 +50,7 @@ Napi::Function EngineObject::Define(Napi::Env env) {
        InstanceMethod<&EngineObject::Accept>("accept"), InstanceMethod<&EngineObject::Close>("close"),
        InstanceMethod<&EngineObject::Lagging>("lagging"), InstanceMethod<&EngineObject::Request>("request"),
        InstanceMethod<&EngineObject::Drain>("drain"), InstanceMethod<&EngineObject::SetEvents>("setEvents"),
+       InstanceMethod<&EngineObject::Inspect>("inspect"), InstanceMethod<&EngineObject::Checkpoint>("checkpoint"),
        InstanceMethod<&EngineObject::Stop>("stop"), InstanceMethod<&EngineObject::Stats>("stats")});
 }
 
@@ -53,7 +63,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
     return;
   }
   std::unique_ptr<Log> log;
-  const Status status = OpenLog(options, &log);
+  const Status status = OpenLog(options, &log, &kv_, &rocks_);
   if (!status.ok()) {
     Throw(env_, status);
     return;
@@ -214,6 +224,22 @@ Napi::Value EngineObject::SetEvents(const Napi::CallbackInfo& info) {
   if (thread_ == nullptr || stopping_) return env_.Undefined();
   thread_->PushControl({.kind = InputKind::kMessageEvents, .flag = info[0].ToBoolean().Value()});
   return env_.Undefined();
+}
+
+Napi::Value EngineObject::Inspect(const Napi::CallbackInfo& info) {
+  InspectQuery query;
+  if (!ReadInspectQuery(info, 1, &query)) return env_.Undefined();
+  auto task = [kv = kv_, query = std::move(query)] { return InspectAnswer(kv, query); };
+  const bool taken = Control(info, {.kind = InputKind::kTask, .task = std::move(task)});
+  return Napi::Boolean::New(env_, taken);
+}
+
+Napi::Value EngineObject::Checkpoint(const Napi::CallbackInfo& info) {
+  std::string dir;
+  if (!ReadDirectory(info, 1, &dir)) return env_.Undefined();
+  auto task = [rocks = rocks_, dir = std::move(dir)] { return CheckpointAnswer(rocks, dir); };
+  const bool taken = Control(info, {.kind = InputKind::kTask, .task = std::move(task)});
+  return Napi::Boolean::New(env_, taken);
 }
 
 Napi::Value EngineObject::Stop(const Napi::CallbackInfo&) {

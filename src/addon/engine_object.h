@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "log/rocks_kv.h"
 #include "runtime/engine_thread.h"
 
 namespace everyonce {
@@ -38,6 +39,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value Request(const Napi::CallbackInfo& info);
   Napi::Value Drain(const Napi::CallbackInfo& info);
   Napi::Value SetEvents(const Napi::CallbackInfo& info);
+  Napi::Value Inspect(const Napi::CallbackInfo& info);
+  Napi::Value Checkpoint(const Napi::CallbackInfo& info);
   Napi::Value Stop(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
 
@@ -52,6 +55,9 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Env env_;
   std::shared_ptr<Waker> waker_;
   std::unique_ptr<EngineThread> thread_;
+  // The log's, for tasks: used on the engine thread only, while the log is open.
+  Kv* kv_ = nullptr;
+  RocksKv* rocks_ = nullptr;  // null: in memory
   std::string node_;
   bool durable_ = false;
   bool stopping_ = false;

@@ -12,6 +12,7 @@ struct AddonOptions {
   bool in_memory = false;
   std::string data;
   bool fsync = true;
+  bool restored = false;  // new epochs for every log, whatever the store itself says
   int64_t dedup_window_ms = 0;
   EngineOptions engine;
 };

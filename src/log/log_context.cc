@@ -44,6 +44,7 @@ Status LogContext::Open() {
   uint64_t reserved = 0;
   Status status = ReadNumber(kv_.get(), key::MidReservation(options_.worker), &reserved);
   if (status.ok()) status = ReadNumber(kv_.get(), key::Generation(), &generation_);
+  if (status.ok()) status = ReadNumber(kv_.get(), key::GenerationEpoch(), &generation_epoch_);
   if (!status.ok()) return status;
   mids_reserved_until_ms_ = static_cast<int64_t>(reserved);
   // Ids that this process has given out stay behind it, also where the store does not know of them.
@@ -52,12 +53,18 @@ Status LogContext::Open() {
   return status;
 }
 
+// One durable write begins new epochs for every log, however many there are: from here on each log derives its own when
+// it is first touched, the same one however often the process dies before that is stored.
 Status LogContext::RaiseGeneration() {
+  const uint64_t random = options_.random ? options_.random() : 0;
+  const uint64_t epoch = EpochTable::NewEpoch(generation_epoch_, now_ms_, random);
   WriteBatch batch;
   batch.Put(Space::kMeta, key::Generation(), NumberValue(generation_ + 1));
+  batch.Put(Space::kMeta, key::GenerationEpoch(), NumberValue(epoch));
   Status status = kv_->Write(batch, true);
   if (!status.ok()) return status;
   ++generation_;
+  generation_epoch_ = epoch;
   generation_raised_ = true;
   return status;
 }
@@ -82,20 +89,25 @@ Status LogContext::Find(std::string_view conv, Conversation** conversation) {
   Status status = Conversation::Load(&store_, conv, &loaded);
   if (!status.ok() || loaded == nullptr) return status;
   if (loaded->exists() && loaded->generation() != generation_) {
-    // The tail of this log may have been lost: a new epoch, durable before anyone is told of it, and not part of a
-    // group, which may fail. It is staged in a store of its own.
-    StagedStore alone(kv_.get());
-    std::unique_ptr<Conversation> renewed;
-    status = Conversation::Load(&alone, conv, &renewed);
-    if (!status.ok() || renewed == nullptr) return status;
-    BeginEpoch(renewed.get());
-    renewed->StageSnapshots();
-    alone.RequireSync();
-    status = alone.Write();
-    if (status.ok()) status = Conversation::Load(&store_, conv, &loaded);
+    status = Renew(conv, &loaded);
     if (!status.ok()) return status;
   }
   *conversation = Cache(std::move(loaded));
+  return status;
+}
+
+// The tail of this log may have been lost: a new epoch before anyone is told of the log, and not part of a group, which
+// may fail: it is staged in a store of its own. Not synced: were it lost, the same epoch would begin at the same seq
+// again, since whatever is synced later brings it along.
+Status LogContext::Renew(std::string_view conv, std::unique_ptr<Conversation>* loaded) {
+  StagedStore alone(kv_.get());
+  std::unique_ptr<Conversation> renewed;
+  Status status = Conversation::Load(&alone, conv, &renewed);
+  if (!status.ok()) return status;
+  renewed->BeginEpoch(std::max(renewed->epoch() + 1, generation_epoch_), generation_, now_ms_);
+  renewed->StageSnapshots();
+  status = alone.Write();
+  if (status.ok()) status = Conversation::Load(&store_, conv, loaded);
   return status;
 }
 

@@ -50,7 +50,7 @@ class LogContext {
   int64_t now_ms() const { return now_ms_; }
   // 0: none left (a clock beyond 2093).
   uint64_t NextMid() { return mids_.Next(now_ms_); }
-  // Begins the first epoch of a conversation, or one after a lost tail.
+  // Begins the first epoch of a conversation.
   void BeginEpoch(Conversation* conversation);
   // The end of a group: keeps the durable reservation of message ids ahead of those given out.
   void StageMidReservation();
@@ -68,6 +68,7 @@ class LogContext {
 
  private:
   Status RaiseGeneration();
+  Status Renew(std::string_view conv, std::unique_ptr<Conversation>* loaded);
   Conversation* Cache(std::unique_ptr<Conversation> conversation);
 
   std::unique_ptr<Kv> kv_;
@@ -77,6 +78,7 @@ class LogContext {
   Snowflake mids_;
   int64_t mids_reserved_until_ms_ = 0;
   uint64_t generation_ = 0;
+  uint64_t generation_epoch_ = 0;
   bool generation_raised_ = false;
 
   // Most recently used first.

@@ -265,6 +265,7 @@ std::string Window(std::string_view conv, std::string_view user, std::string_vie
 }
 std::string MidReservation(uint16_t worker) { return "mid " + std::to_string(worker); }
 std::string Generation() { return "generation"; }
+std::string GenerationEpoch() { return "generation epoch"; }
 
 std::string After(std::string prefix) {
   prefix.back() = static_cast<char>(prefix.back() + 1);

@@ -31,6 +31,7 @@ namespace everyonce {
 //   kWindow         conv 0 user 0 id                WindowEntry
 //   kMeta           mid worker                      no mid above this millisecond is given out (MidReservation)
 //                   generation                      raised when the store may have lost a tail: new epochs for all
+//                   generation epoch                the least that a log's epoch of that generation is
 
 // A message as stored, with views into the stored value.
 struct LogRecord {
@@ -132,6 +133,7 @@ std::string Device(std::string_view user, std::string_view device);
 std::string Window(std::string_view conv, std::string_view user, std::string_view id);
 std::string MidReservation(uint16_t worker);
 std::string Generation();
+std::string GenerationEpoch();
 
 // The first key behind all that begin with `prefix`. REQUIRES: prefix ends in a byte below 0xff.
 std::string After(std::string prefix);

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "log/rocks_checkpoint.h"
 #include "log/rocks_open.h"
 #include "log/store_directory.h"
 #include "log/store_lock.h"
@@ -28,6 +29,7 @@ struct RocksKv::Impl {
   std::shared_ptr<rocksdb::Statistics> statistics;
   std::unique_ptr<RocksDatabase> database;  // null after a Recover that failed
   bool failed = false;                      // a write's outcome is unknown: nothing may be read or written
+  bool restored = false;                    // as the store file says
   uint64_t syncs = 0;
 
   rocksdb::ColumnFamilyHandle* Family(Space space) const { return database->families[static_cast<size_t>(space)]; }
@@ -73,6 +75,7 @@ Status RocksKv::Open(const RocksOptions& options, std::unique_ptr<RocksKv>* stor
     file.ready = true;
     if (Status status = WriteStoreFile(dir, file); !status.ok()) return status;
   }
+  impl->restored = file.restored;
   store->reset(new RocksKv(std::move(impl)));
   return Status::Ok();
 }
@@ -143,6 +146,25 @@ Status RocksKv::Scan(Space space, std::string_view from, std::string_view to, bo
     }
   }
   return FromRocksStatus(iterator->status(), impl_->options.dir, std::string("reading from ") + SpaceName(space));
+}
+
+bool RocksKv::restored() const { return impl_->restored; }
+
+Status RocksKv::ForgetRestored() {
+  if (Status status = impl_->Usable(); !status.ok()) return status;
+  // Also where commits are not synced: the mark must not go before what replaces it has come.
+  const rocksdb::Status synced = impl_->database->db->FlushWAL(true);
+  if (!synced.ok()) return FromRocksStatus(synced, impl_->options.dir, "syncing");
+  if (Status status = WriteStoreFile(impl_->options.dir, {.format = kFormatVersion, .ready = true}); !status.ok()) {
+    return status;
+  }
+  impl_->restored = false;
+  return Status::Ok();
+}
+
+Status RocksKv::Checkpoint(const std::string& dir) {
+  if (Status status = impl_->Usable(); !status.ok()) return status;
+  return CheckpointRocks(impl_->database->db.get(), impl_->options.dir, dir, kFormatVersion);
 }
 
 bool RocksKv::durable() const { return impl_->options.fsync; }

@@ -57,6 +57,18 @@ class RocksKv final : public Kv {
   bool durable() const override;
   uint64_t syncs() const override;
 
+  // Whether this is a copy whose logs still need new epochs (EmbeddedLogOptions.new_epochs), and the end of that:
+  // everything written before the call is on the disk when the mark is gone. Any other answer leaves the mark.
+  bool restored() const;
+  Status ForgetRestored();
+
+  // Makes a store of its own in `dir`, as of now and marked as restored: tables are linked, the write-ahead log is
+  // copied, everything is synced, and what makes it a store is written last. The time it takes grows with the
+  // write-ahead log (max_wal_bytes), not with the store. Errors: kStoreUnwritable where `dir` exists already or can't
+  // be made, kUnavailable. What a failure leaves behind is no store.
+  // REQUIRES: `dir` is on the store's own file system.
+  Status Checkpoint(const std::string& dir);
+
   RocksStats stats() const;
   const std::string& dir() const;
 

@@ -64,6 +64,7 @@ Status ParseStoreFile(const std::string& dir, std::string_view text, StoreFile* 
   }
   file->format = format;
   file->ready = std::strcmp(state, "new") != 0;  // in doubt ready: then nothing is created over what may be there
+  file->restored = std::strcmp(state, "restored") == 0;
   return Status::Ok();
 }
 
@@ -129,8 +130,8 @@ Status CreateDirectory(const std::string& dir) {
 Status WriteStoreFile(const std::string& dir, const StoreFile& file) {
   const std::string temporary = dir + "/" + kTemporaryName;
   const std::string path = dir + "/" + kStoreFileName;
-  const std::string text =
-      "everyonce store\nformat " + std::to_string(file.format) + "\nstate " + (file.ready ? "ready" : "new") + "\n";
+  const char* state = file.restored ? "restored" : file.ready ? "ready" : "new";
+  const std::string text = "everyonce store\nformat " + std::to_string(file.format) + "\nstate " + state + "\n";
   const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor < 0) return StoreUnwritable(dir, "can't create " + temporary, errno);
   const bool written = WriteWhole(descriptor, text) && ::fsync(descriptor) == 0;

@@ -21,6 +21,9 @@ struct StoreFile {
   // False until the data was created completely once. After that a missing part is damage, never a reason to begin
   // anew: an empty store would accept and number again what the lost one had acked.
   bool ready = false;
+  // This is a copy that `backup` made and nobody has opened yet: its logs may lack what their senders hold acks for.
+  // Taken back only when new epochs for all of them are durable.
+  bool restored = false;
 };
 
 enum class DirectoryState : uint8_t { kMissing, kEmpty, kStore };

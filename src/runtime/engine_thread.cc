@@ -165,6 +165,9 @@ void EngineThread::Take(Input& input, const Time& now) {
       return engine_->Drain(input.after_ms);
     case InputKind::kMessageEvents:
       return engine_->SetMessageEvents(input.flag);
+    case InputKind::kTask:
+      task_answers_.AddBytes(OutputKind::kAnswer, input.id, input.task());
+      return;
     case InputKind::kStop:
       stopping_ = true;
       return;
@@ -174,7 +177,10 @@ void EngineThread::Take(Input& input, const Time& now) {
 // Puts what the engine has into the outbox and wakes the edge. False where there is no room.
 bool EngineThread::GiveOut() {
   if (blocked_ == nullptr) {
-    auto batch = std::make_unique<OutputBatch>(engine_->TakeOutput());
+    std::vector<OutputBatch> batches;
+    batches.push_back(engine_->TakeOutput());
+    if (!task_answers_.empty()) batches.push_back(std::exchange(task_answers_, {}));
+    auto batch = std::make_unique<OutputBatch>(MergeBatches(std::move(batches)));
     if (drained_) batch->Add(OutputKind::kDrain, 0);
     drained_ = false;
     if (batch->empty()) return true;

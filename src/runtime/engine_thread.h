@@ -82,6 +82,7 @@ class EngineThread {
 
   // Engine thread.
   std::unique_ptr<OutputBatch> blocked_;
+  OutputBatch task_answers_;
   bool drained_ = false;  // tell the edge that the inbox has room
   bool stopping_ = false;
   bool finished_ = false;

@@ -1,13 +1,25 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 namespace everyonce {
 
 // What the edge tells the engine thread, in order. One item per crossing of the queue, however many frames it holds.
-enum class InputKind : uint8_t { kFrames, kOpen, kAccept, kClose, kLagging, kRequest, kDrain, kMessageEvents, kStop };
+enum class InputKind : uint8_t {
+  kFrames,
+  kOpen,
+  kAccept,
+  kClose,
+  kLagging,
+  kRequest,
+  kDrain,
+  kMessageEvents,
+  kTask,
+  kStop
+};
 
 struct FrameSpan {
   uint32_t connection = 0;
@@ -18,12 +30,14 @@ struct FrameSpan {
 struct Input {
   InputKind kind = InputKind::kFrames;
   bool flag = false;                   // kLagging, kMessageEvents
-  uint32_t id = 0;                     // connection or request
+  uint32_t id = 0;                     // connection or request; kTask: a request, answered by what the task gives
   int64_t after_ms = 0;                // kDrain
   std::string user = {};               // kAccept, kRequest
   std::string device = {};             // kRequest: on whose behalf; empty: the application itself
   std::string bytes = {};              // kFrames: all frames one behind the other; kRequest: the packet
   std::vector<FrameSpan> frames = {};  // kFrames
+  // kTask: run between groups, on the engine thread, while the log is open. Gives a JSON packet.
+  std::function<std::string()> task = {};
 };
 
 }  // namespace everyonce
