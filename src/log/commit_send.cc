@@ -1,6 +1,8 @@
 // Sends: deduplicate, number, store.
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "core/window_dedup.h"
 #include "log/commit.h"
@@ -37,14 +39,26 @@ Outcome AnswerFromBlock(LogContext* context, Conversation* conversation, const C
   if (!status.ok()) return Unavailable(status);
   if (!found) return Conflict();  // blocks that were skipped whole have no record
   std::vector<ProducerAnswer> answers;
-  if (!Producer::DecodeBlock(value, &answers)) {
+  Producer::PackageHashes packages;
+  if (!Producer::DecodeBlock(value, &answers, &packages)) {
     return Unavailable(Status::Error(Code::kStoreCorrupt, conversation->conv() + ": no block of a producer"));
   }
-  const ProducerAnswer& answer = answers[(command.n - 1) % kProducerWindow];
+  const uint64_t slot = (command.n - 1) % kProducerWindow;
+  const ProducerAnswer& answer = answers[slot];
   if (answer.kind == Kind::kUnknown) return TooOld();
-  if (answer.kind == Kind::kSkipped || answer.id_hash != id_hash) return Conflict();
+  if (answer.kind == Kind::kSkipped) return Conflict();
+  uint64_t part = 0;
+  bool same = answer.id_hash == id_hash;
+  if (answer.parts > 1) {
+    const std::vector<uint64_t>& hashes = packages[slot];
+    const auto at = std::find(hashes.begin(), hashes.end(), id_hash);
+    part = static_cast<uint64_t>(at - hashes.begin());
+    same = at != hashes.end() || (answer.kind == Kind::kNacked && !command.package_id.empty() &&
+                                     hashes.back() == HashOfPackage(command.package_id));
+  }
+  if (!same) return Conflict();
   if (answer.kind == Kind::kNacked) return Refusal(answer.code, "refused before");
-  return AnswerDuplicate(context, conversation, answer.seq, command.id);
+  return AnswerDuplicate(context, conversation, answer.seq + part, command.id);
 }
 
 // Whether the id was already used under `decision.same_id_n`, beyond its hash.
@@ -52,7 +66,8 @@ Status IsSameId(Conversation* conversation, const Producer::Decision& decision, 
   *same = false;
   if (decision.same_id_n == 0) return Status::Ok();
   if (decision.answer.kind == Kind::kNacked) {
-    *same = decision.nack != nullptr && decision.nack->id == id;
+    // Of a package only the hashes of the ids are known.
+    *same = decision.nack != nullptr && (decision.answer.parts > 1 || decision.nack->id == id);
     return Status::Ok();
   }
   std::string storage;
@@ -64,8 +79,7 @@ Status IsSameId(Conversation* conversation, const Producer::Decision& decision, 
 }
 
 // A final refusal uses its n, so that what follows is not blocked, and is the same for ever.
-Outcome RefuseForGood(LogContext* context, Conversation* conversation, const Command& command, uint64_t id_hash,
-                      Outcome refusal) {
+Outcome RefuseForGood(LogContext* context, Conversation* conversation, const Command& command, Outcome refusal) {
   if (refusal.message.size() > kMaxNackMessageBytes) {
     size_t end = kMaxNackMessageBytes;
     while (end > 0 && (static_cast<uint8_t>(refusal.message[end]) & 0xc0) == 0x80) --end;  // whole UTF-8 characters
@@ -73,7 +87,14 @@ Outcome RefuseForGood(LogContext* context, Conversation* conversation, const Com
   }
   context->Touch(conversation);
   Producer* producer = conversation->MakeProducer(command.user, command.device);
-  producer->Nack(command.id, id_hash, refusal.code, refusal.message);
+  if (command.parts.empty()) {
+    producer->Nack(command.id, HashOfId(command.id), refusal.code, refusal.message);
+  } else {
+    std::vector<uint64_t> hashes;
+    for (const CommandPart& part : command.parts) hashes.push_back(HashOfId(part.id));
+    hashes.push_back(HashOfPackage(command.package_id));
+    producer->NackPackage(std::move(hashes), refusal.code, refusal.message);
+  }
   conversation->MarkProducerAlone(command.user, command.device);
   if (producer->block_complete()) conversation->StageBlock(command.user, command.device, *producer);
   return refusal;
@@ -110,14 +131,109 @@ Outcome DecideWindowSend(LogContext* context, Conversation* conversation, const 
   return outcome;
 }
 
-Outcome DecideNew(LogContext* context, Conversation* conversation, const Command& command, uint64_t id_hash) {
+// All parts or none: what can fail comes before the first is appended.
+Outcome StorePackage(LogContext* context, Conversation* conversation, const Command& command) {
+  Outcome outcome;
+  for (size_t i = 0; i < command.parts.size(); ++i) {
+    outcome.mids.push_back(context->NextMid());
+    if (outcome.mids.back() == 0) {
+      return Refusal(Code::kUnavailable, "the clock is beyond what message ids can hold");
+    }
+  }
+  context->Touch(conversation);
+  if (!conversation->exists()) context->BeginEpoch(conversation);
+  for (size_t i = 0; i < command.parts.size(); ++i) {
+    Message message = MessageOf(command);
+    message.mid = outcome.mids[i];
+    message.id = command.parts[i].id;
+    message.type = command.parts[i].type;
+    message.body = command.parts[i].body;
+    Status status = conversation->Append(&message, context->now_ms(), i + 1 < command.parts.size());
+    if (!status.ok()) return Unavailable(status);  // only the first can
+    ++context->counters.messages;
+    if (i > 0) continue;
+    outcome.seq = message.seq;
+    outcome.epoch = message.epoch;
+    outcome.mid = message.mid;
+    outcome.at_ms = message.at_ms;
+  }
+  outcome.audience = conversation->members();
+  return outcome;
+}
+
+Outcome DecideNew(LogContext* context, Conversation* conversation, const Command& command) {
   if (!conversation->IsMember(command.user)) {
-    return RefuseForGood(context, conversation, command, id_hash, UnknownConversation());
+    return RefuseForGood(context, conversation, command, UnknownConversation());
   }
   if (command.refused != Code::kOk) {
-    return RefuseForGood(context, conversation, command, id_hash, Refusal(command.refused, command.refused_message));
+    return RefuseForGood(context, conversation, command, Refusal(command.refused, command.refused_message));
   }
+  if (!command.parts.empty()) return StorePackage(context, conversation, command);
   return Store(context, conversation, MessageOf(command));
+}
+
+// What is told by the n of a message: all but what is new. `next`: its n is the next one, and nothing is decided yet.
+Outcome DecideNumbered(LogContext* context, Conversation* conversation, const Producer& state, const Command& command,
+                       bool* next) {
+  *next = false;
+  const uint64_t id_hash = HashOfId(command.id);
+  const uint64_t package_hash = command.package_id.empty() ? 0 : HashOfPackage(command.package_id);
+  const Producer::Decision decision = state.Decide(command.n, command.id, id_hash, package_hash);
+  bool same_id = false;
+  Status status = IsSameId(conversation, decision, command.id, &same_id);
+  if (!status.ok()) return Unavailable(status);
+  if (same_id) return Conflict();
+  switch (decision.verdict) {
+    case Verdict::kAcceptedBefore:
+      return AnswerDuplicate(context, conversation, decision.answer.seq, command.id);
+    case Verdict::kNackedBefore:
+      return Refusal(decision.nack->code, decision.nack->message);
+    case Verdict::kConflict:
+      return Conflict();
+    case Verdict::kOld:
+      return AnswerFromBlock(context, conversation, command, id_hash);
+    case Verdict::kTooOld:
+      return TooOld();
+    case Verdict::kUnknownProducer:
+      return Refusal(Code::kUnknownProducer, "this device is not known here, and n is not 1: ask status, then skip");
+    case Verdict::kGap: {
+      Outcome gap = Refusal(Code::kGap, "an earlier n of this device is missing");
+      gap.expected = state.last() + 1;
+      gap.retry_ms = 0;
+      return gap;
+    }
+    case Verdict::kNext:
+      *next = true;
+      break;
+  }
+  return {};
+}
+
+// All parts have one n, so what it tells of one it tells of all: duplicates, or one refusal of the whole.
+Outcome DecidePackageNumber(LogContext* context, Conversation* conversation, const Producer& state,
+                            const Command& command, bool* next) {
+  Outcome whole;
+  std::vector<uint64_t> mids;
+  Command one;
+  one.conv = command.conv;
+  one.user = command.user;
+  one.device = command.device;
+  one.n = command.n;
+  one.package_id = command.package_id;
+  for (const CommandPart& part : command.parts) {
+    one.id = part.id;
+    Outcome outcome = DecideNumbered(context, conversation, state, one, next);
+    if (outcome.code != Code::kOk) {
+      *next = false;
+      return outcome;
+    }
+    if (*next) continue;
+    mids.push_back(outcome.mid);
+    if (mids.size() == 1) whole = std::move(outcome);
+    if (outcome.seq != whole.seq + mids.size() - 1) return Conflict();  // the same ids in another order
+  }
+  whole.mids = std::move(mids);
+  return whole;
 }
 
 }  // namespace
@@ -174,36 +290,16 @@ Outcome DecideSend(LogContext* context, const Command& command) {
   if (RefusedAsStale(context, command, &stale)) return stale;
 
   static const Producer no_producer;
-  const uint64_t id_hash = HashOfId(command.id);
   const Producer& state = producer == nullptr ? no_producer : *producer;
-  const Producer::Decision decision = state.Decide(command.n, command.id, id_hash);
-  bool same_id = false;
-  status = IsSameId(conversation, decision, command.id, &same_id);
-  if (!status.ok()) return Unavailable(status);
-  if (same_id) return Conflict();
-  switch (decision.verdict) {
-    case Verdict::kAcceptedBefore:
-      return AnswerDuplicate(context, conversation, decision.answer.seq, command.id);
-    case Verdict::kNackedBefore:
-      return Refusal(decision.nack->code, decision.nack->message);
-    case Verdict::kConflict:
-      return Conflict();
-    case Verdict::kOld:
-      return AnswerFromBlock(context, conversation, command, id_hash);
-    case Verdict::kTooOld:
-      return TooOld();
-    case Verdict::kUnknownProducer:
-      return Refusal(Code::kUnknownProducer, "this device is not known here, and n is not 1: ask status, then skip");
-    case Verdict::kGap: {
-      Outcome gap = Refusal(Code::kGap, "an earlier n of this device is missing");
-      gap.expected = state.last() + 1;
-      gap.retry_ms = 0;
-      return gap;
-    }
-    case Verdict::kNext:
-      break;
+  bool next = false;
+  Outcome outcome;
+  if (command.parts.empty()) {
+    outcome = DecideNumbered(context, conversation, state, command, &next);
+    if (next && !command.package_id.empty()) return {};  // a part: to be held
+  } else {
+    outcome = DecidePackageNumber(context, conversation, state, command, &next);
   }
-  return DecideNew(context, conversation, command, id_hash);
+  return next ? DecideNew(context, conversation, command) : outcome;
 }
 
 }  // namespace everyonce

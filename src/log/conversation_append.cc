@@ -30,7 +30,7 @@ void Conversation::BeginEpoch(uint64_t epoch, uint64_t generation, int64_t now_m
   record_.epochs.Begin(epoch, head_ + 1);
 }
 
-Status Conversation::Append(Message* message, int64_t now_ms) {
+Status Conversation::Append(Message* message, int64_t now_ms, bool more) {
   // What may fail comes first: a message that is not stored changes nothing.
   OwnState* own = nullptr;
   if (message->from != "system") {
@@ -63,9 +63,13 @@ Status Conversation::Append(Message* message, int64_t now_ms) {
     ProducerState& state = producers_[Pair{message->from, message->device}];
     state.user = message->from;
     state.device = message->device;
-    state.producer.Accept(message->seq, HashOfId(message->id));
+    if (message->n == state.producer.last()) {
+      state.producer.AcceptNextPart(HashOfId(message->id));
+    } else {
+      state.producer.Accept(message->seq, HashOfId(message->id));
+    }
     NoteChanged(&state);
-    if (state.producer.block_complete()) StageBlock(state.user, state.device, state.producer);
+    if (!more && state.producer.block_complete()) StageBlock(state.user, state.device, state.producer);
   }
   return Status::Ok();
 }

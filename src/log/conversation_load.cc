@@ -107,8 +107,13 @@ Status Conversation::ApplyTail(uint64_t seq, const LogRecord& record) {
     Status status = LoadProducer(record.from, record.device, &state, &as_of_seq);
     if (!status.ok()) return status;
     if (seq > as_of_seq) {
-      if (record.n != state->producer.last() + 1) return Corrupt("a hole in a producer's numbers", seq);
-      state->producer.Accept(seq, HashOfId(record.id));
+      if (record.n == state->producer.last() && state->producer.Extends(seq)) {
+        state->producer.AcceptNextPart(HashOfId(record.id));
+      } else if (record.n == state->producer.last() + 1) {
+        state->producer.Accept(seq, HashOfId(record.id));
+      } else {
+        return Corrupt("a hole in a producer's numbers", seq);
+      }
       NoteChanged(state);
     }
   }

@@ -33,6 +33,13 @@ namespace everyonce {
 enum class CommandKind : uint8_t { kSend, kSkip, kMembers, kGot, kRead, kDevice };
 enum class MembersAction : uint8_t { kCreate, kAdd, kRemove, kLeave };
 
+// One message of a package.
+struct CommandPart {
+  std::string id;
+  std::string type;
+  std::string body;
+};
+
 // One act in a group. Only the members of its kind are set. Identifiers have passed their grammar.
 struct Command {
   CommandKind kind = CommandKind::kSend;
@@ -50,6 +57,13 @@ struct Command {
   // where the order of decisions reaches it: after duplicate, unknown_producer, gap and membership.
   Code refused = Code::kOk;
   std::string refused_message;
+  // kSend, packages: messages that land together, under one n. With `parts`, all of them (id, type and body above are
+  // not looked at): stored in this order under consecutive seqs, or none. Where it is refused, they are the parts that
+  // are known, and all of them, and what comes later of the package, get the same nack.
+  // Without `parts`, this is one part on its way: decided as a send and never stored: kOk with seq 0 means that its n is
+  // the next one, and it is to be held until the others are there.
+  std::string package_id;
+  std::vector<CommandPart> parts;
 
   // kSkip: n from..to are given up. kGot: from..to acked (cumulative: from = 0); `epoch` 0 = the current one.
   // kRead: `to` is the mark.
@@ -82,6 +96,7 @@ struct Outcome {
   uint64_t epoch = 0;
   uint64_t mid = 0;
   int64_t at_ms = 0;
+  std::vector<uint64_t> mids;  // of a package's parts; `seq` is the first's, the others follow
   // Newly stored: who sees it (members as of this seq, a removed member's last one included), shared and immutable.
   std::shared_ptr<const MemberList> audience;
   // kMembers: the stored system message, and who came and went by it.

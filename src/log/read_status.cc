@@ -25,6 +25,7 @@ class IdSearch {
   // `answer` is that of an n of the device. Takes the id off the search where it is the one.
   Status Offer(uint64_t n, const ProducerAnswer& answer) {
     if (answer.kind != Kind::kAccepted) return Status::Ok();
+    if (answer.parts > 1) return OfferPackage(n, answer);
     for (size_t i = 0; i < wanted_.size(); ++i) {
       if (wanted_[i].hash != answer.id_hash) continue;
       bool found = false;
@@ -56,6 +57,25 @@ class IdSearch {
     uint64_t hash;
     std::string id;
   };
+
+  // Any of the parts may be among the wanted ones: their records tell.
+  Status OfferPackage(uint64_t n, const ProducerAnswer& answer) {
+    for (uint64_t seq = answer.seq; seq < answer.seq + answer.parts && !done(); ++seq) {
+      std::string storage;
+      LogRecord record;
+      bool found = false;
+      Status status = conversation_.ReadLog(seq, &storage, &record, &found);
+      if (!status.ok()) return status;
+      if (!found) continue;
+      const auto wanted =
+          std::find_if(wanted_.begin(), wanted_.end(), [&](const Wanted& one) { return one.id == record.id; });
+      if (wanted == wanted_.end()) continue;
+      status = Confirm(seq, n, wanted->id, &found);
+      if (!status.ok()) return status;
+      if (found) wanted_.erase(wanted);
+    }
+    return Status::Ok();
+  }
 
   Status Confirm(uint64_t seq, uint64_t n, const std::string& id, bool* found) {
     std::string storage;
