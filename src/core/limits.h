@@ -24,12 +24,26 @@ inline constexpr size_t kMaxPositionsPerPacket = 200;  // `at` in hello and resu
 inline constexpr size_t kMaxStatusIds = 100;
 inline constexpr size_t kMaxMembersPerPacket = 200;
 inline constexpr size_t kMaxPackageParts = 256;
-inline constexpr uint64_t kProducerWindow = 64;  // unanswered n per (device, conversation), and answers remembered
-inline constexpr size_t kMaxAckedRanges = 64;    // per (device, conversation)
+inline constexpr size_t kMaxPackageBytes = 4u
+                                           << 20;  // of its bodies: 256 of the default size; what is larger never fits
+inline constexpr uint64_t kProducerWindow = 64;    // unanswered n per (device, conversation), and answers remembered
+inline constexpr size_t kMaxAckedRanges = 64;      // per (device, conversation)
 inline constexpr size_t kMaxWelcomeConversations = 1000;
 inline constexpr size_t kBadPacketsToClose = 11;  // within a minute: close code 4400
 inline constexpr size_t kMaxPageBytes = 1 << 20;
 inline constexpr size_t kMaxEpochs = 16;  // epochs that a log remembers
+
+// Packages whose parts are held until all are there. What does not fit is refused at once (package_incomplete); nobody
+// else's package is dropped for it. An honest device has one in flight per conversation.
+struct PackageLimits {
+  size_t user_packages = 16;      // a few conversations on a few devices
+  size_t user_parts = 1024;       // four of the largest
+  size_t user_bytes = 8u << 20;   // two of the largest
+  size_t server_packages = 4096;  // with the next: at most some 32 MiB beside the bodies
+  size_t server_parts = 65536;
+  size_t server_bytes = 64u << 20;  // memory that this may cost a server
+  size_t package_bytes = kMaxPackageBytes;
+};
 
 // What an operator may set; defaults as in api.md.
 struct Limits {

@@ -32,7 +32,8 @@ struct ProducerNack {
 };
 
 uint64_t HashOfId(std::string_view id);
-// Stands among the ids of a refused package, so that its late parts are known, too. Equal to no id's hash but by chance.
+// Stands among the ids of a refused package, so that its late parts are known, too. Equal to no id's hash but by
+// chance.
 uint64_t HashOfPackage(std::string_view package_id);
 
 // The state of one (conversation, user, device): how far its n went, and the answers to the last 64 of them. This is
@@ -75,7 +76,8 @@ class Producer {
   // Each uses n = last() + 1.
   void Accept(uint64_t seq, uint64_t id_hash);
   void Nack(std::string_view id, uint64_t id_hash, Code code, std::string_view message);
-  // A package: all of it has one n. It is accepted part by part, the first by Accept. REQUIRES: Extends(seq of the part).
+  // A package: all of it has one n. It is accepted part by part, the first by Accept. REQUIRES: Extends(seq of the
+  // part).
   void AcceptNextPart(uint64_t id_hash);
   bool Extends(uint64_t seq) const;
   // `hashes`: of the ids that were offered, at least one, and of the package.
@@ -90,8 +92,8 @@ class Producer {
   bool block_complete() const { return last_ % kProducerWindow == 0; }
   // The block that last() completes. REQUIRES: block_complete().
   std::string EncodeBlock() const;
-  // The 64 answers of a block, and the hashes of the ids of those that are packages, by index. False where `value` is no
-  // block.
+  // The 64 answers of a block, and the hashes of the ids of those that are packages, by index. False where `value` is
+  // no block.
   using PackageHashes = std::map<uint64_t, std::vector<uint64_t>>;
   [[nodiscard]] static bool DecodeBlock(std::string_view value, std::vector<ProducerAnswer>* answers,
                                         PackageHashes* packages = nullptr);

@@ -54,7 +54,7 @@ Outcome AnswerFromBlock(LogContext* context, Conversation* conversation, const C
     const auto at = std::find(hashes.begin(), hashes.end(), id_hash);
     part = static_cast<uint64_t>(at - hashes.begin());
     same = at != hashes.end() || (answer.kind == Kind::kNacked && !command.package_id.empty() &&
-                                     hashes.back() == HashOfPackage(command.package_id));
+                                  hashes.back() == HashOfPackage(command.package_id));
   }
   if (!same) return Conflict();
   if (answer.kind == Kind::kNacked) return Refusal(answer.code, "refused before");
@@ -229,8 +229,9 @@ Outcome DecidePackageNumber(LogContext* context, Conversation* conversation, con
     }
     if (*next) continue;
     mids.push_back(outcome.mid);
+    const uint64_t seq = outcome.seq;
     if (mids.size() == 1) whole = std::move(outcome);
-    if (outcome.seq != whole.seq + mids.size() - 1) return Conflict();  // the same ids in another order
+    if (seq != whole.seq + mids.size() - 1) return Conflict();  // the same ids in another order
   }
   whole.mids = std::move(mids);
   return whole;

@@ -60,8 +60,8 @@ struct Command {
   // kSend, packages: messages that land together, under one n. With `parts`, all of them (id, type and body above are
   // not looked at): stored in this order under consecutive seqs, or none. Where it is refused, they are the parts that
   // are known, and all of them, and what comes later of the package, get the same nack.
-  // Without `parts`, this is one part on its way: decided as a send and never stored: kOk with seq 0 means that its n is
-  // the next one, and it is to be held until the others are there.
+  // Without `parts`, this is one part on its way: decided as a send and never stored: kOk with seq 0 means that its n
+  // is the next one, and it is to be held until the others are there.
   std::string package_id;
   std::vector<CommandPart> parts;
 

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/limits.h"
+
+namespace everyonce {
+
+// One part, as it is held. `source` and `receipts` are the owner's bookkeeping: where it came from last, and how often.
+struct HeldPart {
+  std::string id;
+  std::string type;
+  std::string body;
+  uint64_t source = 0;
+  uint32_t receipts = 1;
+};
+
+struct HeldPackage {
+  std::string key;    // which package this is, to whoever owns this
+  std::string owner;  // whose memory it takes
+  std::string id;
+  uint32_t total = 0;
+  std::map<uint32_t, HeldPart> parts;  // by index; never more memory than what came
+  int64_t deadline_ms = 0;
+  size_t bytes = 0;
+};
+
+// Puts packages together: parts in any order, each once, all of them in time or none (semantics e; protocol.md,
+// Sending). Bounded per owner and as a whole, in packages, parts and bytes. Pure: time is passed in and never goes
+// back.
+class PackageReorder {
+ public:
+  enum class Verdict : uint8_t {
+    kHeld,
+    kRepeat,       // a part that is held already, word for word
+    kComplete,     // the last one that was missing: *taken is all of it
+    kContradicts,  // total, or a part's id, type or body, is not what was held: *taken is what was held
+    kTooLarge,     // the package's bodies are more than any package may have: *taken is what was held
+    kOverLimit,    // no room: *taken is what was held of it
+    kOther,        // another package is held under this key; it stays
+  };
+
+  // `timeout_ms`: from a package's first part on; later ones don't extend it.
+  PackageReorder(PackageLimits limits, int64_t timeout_ms) : limits_(limits), timeout_ms_(timeout_ms) {}
+
+  // Takes the part at `index` of `total` of package `id`. *part is moved from where it is held (kHeld, kComplete); else
+  // it is left to the caller. *taken is set, perhaps to no parts, where the verdict says so, and is no longer held.
+  Verdict Offer(std::string_view key, std::string_view owner, std::string_view id, uint32_t index, uint32_t total,
+                HeldPart* part, int64_t now_ms, HeldPackage* taken);
+
+  const HeldPackage* Find(std::string_view key) const;
+  // Takes a package away. False: none is held under this key.
+  bool Take(std::string_view key, HeldPackage* taken);
+  // Those whose time is over, the oldest first.
+  std::vector<HeldPackage> Expire(int64_t now_ms);
+  // When Expire has something to do; INT64_MAX: nothing is held.
+  int64_t NextDeadline() const;
+
+  size_t packages() const { return held_.size(); }
+  size_t parts() const { return parts_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  struct Use {
+    size_t packages = 0;
+    size_t parts = 0;
+    size_t bytes = 0;
+  };
+  using Order = std::list<HeldPackage>;  // by deadline: that is in order of their first parts
+
+  bool Fits(const Use& use, bool new_package, size_t bytes) const;
+  HeldPackage Remove(Order::iterator held);
+
+  PackageLimits limits_;
+  int64_t timeout_ms_;
+  Order order_;
+  std::unordered_map<std::string_view, Order::iterator> held_;  // by key, which the package owns
+  std::unordered_map<std::string, Use> use_;                    // by owner
+  size_t parts_ = 0;
+  size_t bytes_ = 0;
+};
+
+}  // namespace everyonce
