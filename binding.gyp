@@ -49,7 +49,9 @@
       'target_name': 'everyonce',
       'dependencies': ['everyonce_core'],
       'sources': ['<!@(node scripts/sources.mjs src/runtime src/addon)'],
-      'defines': ['NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+      'defines': ['NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED',
+                  # A worker that is being terminated can take no exception: without this it would take the process along.
+                  'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
       # As a system folder, so that our warning flags judge our own code only.
       'cflags_cc': ['-isystem', '<!(node -p "path.dirname(require.resolve(\'node-addon-api\'))")'],
     },
