@@ -3,12 +3,16 @@
 
 import { randomUUID } from 'node:crypto';
 import { LIMITS } from '../protocol/constants.js';
-import { check, checkConversation, isUser } from '../protocol/identifiers.js';
+import { check, checkConversation, checkDevice, checkSeq, isUser } from '../protocol/identifiers.js';
 
 /**
  * @typedef {{ conv: string, from: string, id?: string, type?: string, body: unknown }} Publication
  * @typedef {{ seq: number, epoch: number, mid: string, at: number, dup: boolean, id: string }} Published
  * @typedef {{ conv: string, creator?: string, members: string[], history?: 'all' }} NewConversation
+ * @typedef {{ before?: number, after?: number, limit?: number }} HistoryRange
+ * @typedef {{ conv?: string, limit?: number, order?: 'oldest' | 'newest', next?: string, hold?: boolean }} PullPage
+ * @typedef {Record<string, any> & { t: 'msg' | 'hole' }} Item a packet of protocol.md, Receiving
+ * @typedef {{ conv: string, epoch: number, unread: number, head: number, got: number }} Count
  * @typedef {import('./requests.js').Requests} Requests
  */
 
@@ -18,13 +22,14 @@ const SERVER_ITSELF = '';
 /**
  * @param {Requests} requests
  * @param {Publication} publication without `id` a random one is taken, and calling again stores again
+ * @param {string} [bodyJson] the body as JSON text, in place of `body`: stored byte for byte
  * @returns {Promise<Published>}
  */
-export async function publish(requests, publication) {
+export async function publish(requests, publication, bodyJson) {
   const { conv, from, id = randomUUID(), type, body } = publication ?? {};
   checkUser(from, 'from');
   const packet = { t: 'send', conv, id, type, body };
-  const { seq, epoch, mid, at, dup = false } = await requests.call(from, packet, { conv, id });
+  const { seq, epoch, mid, at, dup = false } = await requests.call(from, packet, { conv, id }, { bodyJson });
   return { id, seq, epoch, mid, at, dup };
 }
 
@@ -32,7 +37,8 @@ export async function publish(requests, publication) {
  * @param {Requests} requests
  * @param {NewConversation} conversation
  */
-export async function createConversation(requests, { conv, creator, members, history }) {
+export async function createConversation(requests, conversation) {
+  const { conv, creator, members, history } = conversation ?? {};
   checkConversation(conv);
   checkMembers(members);
   if (creator !== undefined) checkUser(creator, 'creator');
@@ -48,23 +54,73 @@ export async function createConversation(requests, { conv, creator, members, his
  * @param {'add' | 'remove'} t
  * @param {string} conv
  * @param {string[]} users
+ * @param {string} [by] with this user's rights only; else as the server itself, which may always
  */
-export async function changeMembers(requests, t, conv, users) {
+export async function changeMembers(requests, t, conv, users, by = SERVER_ITSELF) {
   checkConversation(conv);
   checkMembers(users);
-  for (const members of inPackets(users)) await requests.call(SERVER_ITSELF, { t, conv, members }, { conv });
+  for (const members of inPackets(users)) await requests.call(by, { t, conv, members }, { conv });
+}
+
+/**
+ * Reads back as the server itself, which sees everything.
+ *
+ * @param {Requests} requests
+ * @param {string} conv
+ * @param {HistoryRange} range
+ * @returns {Promise<{ items: Item[], more: boolean }>} ascending by seq
+ */
+export async function history(requests, conv, { before, after, limit }) {
+  checkConversation(conv);
+  if (before !== undefined) checkSeq(before, 'before');
+  if (after !== undefined) checkSeq(after, 'after');
+  checkLimit(limit);
+  const { items, more } = await requests.call(SERVER_ITSELF, { t: 'history', conv, before, after, limit }, { conv });
+  return { items, more };
 }
 
 /**
  * @param {Requests} requests
  * @param {string} user
- * @param {Record<string, any> & { t: string }} packet counts, pull or history
- * @returns {Promise<Record<string, any>>} the answer without `t` and `rid`
+ * @param {string} device
+ * @returns {Promise<{ total: number, convs: Count[] }>} all of the user's conversations, in byte order
  */
-export async function readAs(requests, user, packet) {
-  if (user !== SERVER_ITSELF) checkUser(user, 'user');
-  const answer = await requests.call(user, packet, { conv: packet.conv });
-  return Object.fromEntries(Object.entries(answer).filter(([key]) => key !== 't' && key !== 'rid'));
+export async function counts(requests, user, device) {
+  checkUser(user, 'user');
+  checkDevice(device);
+  /** @type {Count[]} */
+  const convs = [];
+  for (;;) {
+    const packet = { t: 'counts', after: convs.at(-1)?.conv };
+    const answer = await requests.call(user, packet, { user }, { device });
+    convs.push(...answer.convs);
+    if (!answer.more || answer.convs.length === 0) return { total: answer.total, convs };
+  }
+}
+
+/**
+ * Pulls as a device: `next` acks its page for that device, whose connection, if there is one, goes on.
+ *
+ * @param {Requests} requests
+ * @param {string} user
+ * @param {string} device
+ * @param {PullPage} page
+ * @returns {Promise<{ items: Item[], covers: [string, number, number, number][], next?: string }>}
+ */
+export async function pull(requests, user, device, { conv, limit, order, next, hold }) {
+  checkUser(user, 'user');
+  checkDevice(device);
+  if (conv !== undefined) checkConversation(conv);
+  checkLimit(limit);
+  const packet = { t: 'pull', conv, limit, order, next, hold };
+  const answer = await requests.call(user, packet, { user, conv }, { device });
+  return { items: answer.items, covers: answer.covers, ...(answer.next === undefined ? {} : { next: answer.next }) };
+}
+
+/** @param {unknown} limit */
+function checkLimit(limit) {
+  const good = limit === undefined || (Number.isSafeInteger(limit) && Number(limit) >= 1);
+  check(good, 'limit', limit, 'a whole number from 1');
 }
 
 /**

@@ -2,13 +2,12 @@
 // application, which knows who its users are.
 
 import { CLOSE } from '../protocol/constants.js';
-import { EveryonceError } from '../protocol/errors.js';
-import { isUser } from '../protocol/identifiers.js';
 import { Connection, State } from './connection.js';
 import { EDGE } from './defaults.js';
 import { Pause } from './edge.js';
+import { identify } from './identify.js';
 import { Inbox } from './inbox.js';
-import { bearerToken, needsToken } from './origin.js';
+import { bearerToken } from './origin.js';
 
 /**
  * @typedef {import('./edge.js').EdgeConnection} EdgeConnection
@@ -22,7 +21,7 @@ import { bearerToken, needsToken } from './origin.js';
  * @property {Authenticator} authenticate
  * @property {import('./wheel.js').Wheel} wheel
  * @property {import('./metrics.js').Metrics} metrics
- * @property {(error: EveryonceError) => void} fault what the application did wrong, for its `error` listeners
+ * @property {(error: import('../protocol/errors.js').EveryonceError) => void} fault what the application did wrong, for its `error` listeners
  * @property {(refused: { user?: string, device: string, reason: string }) => void} refused for the log
  */
 
@@ -164,42 +163,13 @@ export class Connections {
     connection.expect(this.#options.wheel, EDGE.authenticateTimeoutMs, CLOSE.notAuthenticated);
     let identity;
     try {
-      identity = await this.#identify(request, token ?? bearerToken(request.headers), device);
+      const asked = { request, token: token ?? bearerToken(request.headers), device };
+      identity = await identify(this.#options.authenticate, asked, this.#options.fault);
     } catch (error) {
       this.#refuse(connection, device, error);
       return;
     }
     if (connection.state === State.AUTHENTICATING) this.#accept(connection, identity);
-  }
-
-  /**
-   * @param {IncomingMessage} request
-   * @param {string | null} token
-   * @param {string} device
-   */
-  async #identify(request, token, device) {
-    if (token === null && needsToken(request.headers)) {
-      throw new EveryonceError('unauthenticated', 'a cookie without an Origin is not enough: bring a token');
-    }
-    const identity = await this.#options.authenticate({ request, token, device });
-    if (identity === null || identity === undefined) throw new EveryonceError('unauthenticated');
-    if (!isUser(identity.user)) {
-      const error = new EveryonceError(
-        'BAD_USER',
-        'authenticate must return { user }, 1 to 64 of A-Z a-z 0-9 _ . @ - and not `system`, or null',
-        { option: 'authenticate' },
-      );
-      this.#options.fault(error);
-      throw error;
-    }
-    if (identity.expiresAt !== undefined && !Number.isFinite(identity.expiresAt)) {
-      const error = new EveryonceError('BAD_USER', "authenticate's expiresAt must be milliseconds since 1970", {
-        option: 'authenticate',
-      });
-      this.#options.fault(error);
-      throw error;
-    }
-    return identity;
   }
 
   /**

@@ -84,6 +84,14 @@ export const EDGE = Object.freeze({
   inboxHardFactor: 2,
   /** unanswered calls of the application (publish …); more are refused as `unavailable` */
   requests: 65_536,
+  /** how long the body of an HTTP request may take to come; 408 */
+  bodyTimeoutMs: 10_000,
+  /** times `limits.rate`: HTTP requests of one address, which may be a proxy's; one user's have `limits.rate` */
+  addressRateFactor: 10,
+  /** addresses and users whose rate is kept in mind, each */
+  rateKeys: 65_536,
+  /** a store that has not answered `/healthz` by then is not ready */
+  healthTimeoutMs: 2_000,
   /** granularity of all the timers above */
   wheelSlotMs: 250,
 });

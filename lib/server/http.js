@@ -1,5 +1,4 @@
-// HTTP beside the WebSocket: health, metrics, the browser's client. Publishing over HTTP is answered 501 until it is
-// built.
+// HTTP beside the WebSocket: health, metrics, the browser's client; calls go on to http-calls.js.
 
 import { clientFiles } from './client-files.js';
 
@@ -10,13 +9,14 @@ import { clientFiles } from './client-files.js';
 
 /**
  * @typedef {object} HttpSource
- * @property {() => boolean} isReady whether messages are taken
+ * @property {() => Promise<import('./readiness.js').Health>} health whether messages are taken
+ * @property {Pick<import('./http-calls.js').HttpCalls, 'owns' | 'handle'>} calls
  * @property {() => Promise<string>} metrics
  * @property {() => string} metricsType
  */
 
-/** Calls of later versions, by the first part of their path. */
-const LATER = new Set(['publish', 'tokens', 'conversations']);
+/** Calls of later versions. */
+const LATER = new Set(['tokens']);
 
 const PLAIN = { 'X-Content-Type-Options': 'nosniff' };
 
@@ -59,7 +59,11 @@ export class HttpEndpoints {
    */
   handle(request, response) {
     const name = pathOf(request).slice(this.#path.length + 1);
-    if (LATER.has(name.split('/')[0])) {
+    if (this.#source.calls.owns(name)) {
+      void this.#source.calls.handle(name, request, response);
+      return;
+    }
+    if (LATER.has(name)) {
       this.#fail(request, response, 501, 'unsupported', `${name} over HTTP is not in this version`);
       return;
     }
@@ -87,9 +91,10 @@ export class HttpEndpoints {
    * @param {ServerResponse} response
    */
   #health(request, response) {
-    const isReady = this.#source.isReady();
     const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...PLAIN };
-    send(request, response, isReady ? 200 : 503, headers, JSON.stringify({ status: isReady ? 'ok' : 'closing' }));
+    void this.#source.health().then((status) => {
+      send(request, response, status === 'ok' ? 200 : 503, headers, JSON.stringify({ status }));
+    });
   }
 
   /**

@@ -10,6 +10,7 @@ import { EveryonceError } from '../protocol/errors.js';
  * @typedef {object} EngineOptions
  * @property {string | null} data directory of the embedded store; null: in memory
  * @property {boolean} fsync sync each group of commits before it is acked
+ * @property {boolean} [restored] begin new epochs: the store may have lost the end of its logs
  * @property {string} node name of this server, told in `welcome`
  * @property {{ frame: number, body: number, window: number, page: number, rate: number }} limits bytes, bytes, messages,
  *   items, packets per second
@@ -28,10 +29,15 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {(connection: number, user: string) => void} accept who a kAuthenticate record's connection is
  * @property {(connection: number) => void} close the socket is gone, nothing is written to it any more
  * @property {(connection: number, lagging: boolean) => void} lagging its output buffer is above its bound, or below again
- * @property {(requestId: number, user: string, packet: Buffer) => unknown} request the application's own packet; one
- *   kAnswer record answers it
+ * @property {(requestId: number, user: string, packet: Buffer, device?: string) => unknown} request the application's
+ *   own packet, as `user` ('' the server itself) from `device` (none: `server`); one kAnswer record answers it
  * @property {(afterMs: number) => void} drain tells everybody to reconnect after so many milliseconds
  * @property {(messages: boolean) => void} setEvents whether a record is wanted for each accepted message
+ * @property {(requestId: number, conv: string | null, after: string | number, limit: number) => unknown} inspect what the
+ *   store holds: conversations behind a name (conv null), or one's messages above a seq; a kAnswer record
+ *   {"t":"ok","found"} or {"t":"error",…}
+ * @property {(requestId: number, dir: string) => unknown} checkpoint makes a copy of the store in a new directory on its
+ *   own file system, marked as one; a kAnswer record
  * @property {() => void} stop finishes what is in flight, closes the store; a kStopped record is the last
  * @property {() => Record<string, any>} stats counters since the start
  */
@@ -44,6 +50,18 @@ import { EveryonceError } from '../protocol/errors.js';
  */
 
 /** @typedef {new (options: EngineOptions, onBatch: OnBatch) => Engine} EngineConstructor */
+
+/**
+ * A store that no server has open, for the command line. Opening takes the directory's lock; a missing store would be
+ * made. Answers are JSON packets: {"t":"ok",…}, {"t":"error","code","message"}.
+ *
+ * @typedef {object} Store
+ * @property {(conv: string | null, after: string | number, limit: number) => string} inspect as Engine's
+ * @property {(dir: string) => string} checkpoint as Engine's
+ * @property {() => void} close
+ */
+
+/** @typedef {new (dir: string) => Store} StoreConstructor */
 
 /** What a record of a batch is. The same numbers stand in src/runtime; a test compares them. */
 export const Kind = Object.freeze({
@@ -65,13 +83,15 @@ export const Kind = Object.freeze({
 
 const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);
 
-/** @type {{ Engine: EngineConstructor } | undefined} */
+/** @typedef {{ Engine: EngineConstructor, Store: StoreConstructor }} Addon */
+
+/** @type {Addon | undefined} */
 let loaded;
 
 /**
  * The addon, loaded on first use so that a program that only wants the client needs none.
  *
- * @returns {{ Engine: EngineConstructor }}
+ * @returns {Addon}
  * @throws {EveryonceError} ADDON_MISSING where it is not built, or built for another Node
  */
 export function loadAddon() {
@@ -86,5 +106,5 @@ export function loadAddon() {
     const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new EveryonceError('ADDON_MISSING', `the native addon can't be loaded: ${reason}: run \`npm run setup\``);
   }
-  return /** @type {{ Engine: EngineConstructor }} */ (loaded);
+  return /** @type {Addon} */ (loaded);
 }

@@ -24,37 +24,44 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  * @property {string} [jwtSecret] HS256, HS384 or HS512; at least 32 bytes; user = `sub`, `exp` required
  * @property {string} [jwks] URL of a JSON Web Key Set; RS, PS, ES, EdDSA
  * @property {boolean} [insecure] the token is the user's name; only from this machine
+ * @property {string} [serviceKey] who brings it over HTTP as `Authorization: Bearer` acts for everybody
  * @property {string[]} [origins] browsers' pages that may connect, as `https://example.com`; default: the same host's
  * @property {{ frame?: number, body?: number, window?: number, page?: number, rate?: number, connections?: number,
  *   buffered?: number }} [limits] see docs/server.md
  * @property {{ windowMs?: number, tokens?: 'off' }} [dedup]
  * @property {Partial<Logger>} [logger] default: silent
  * @property {string} [node] this server's name in `welcome`; default: random
+ * @property {boolean} [restored] the store may have lost the end of its logs (a file system's snapshot, a repaired disk):
+ *   begin new epochs, so that clients void what is gone and offer their own again. For one start only. A copy made by
+ *   `everyonce backup` says so by itself
  */
 
 /**
  * @typedef {object} Settings what remains of ServerOptions: complete and checked
  * @property {string | null} data
  * @property {boolean} fsync
+ * @property {boolean} restored
  * @property {string} node
  * @property {{ frame: number, body: number, window: number, page: number, rate: number, connections: number,
  *   buffered: number }} limits
  * @property {number} dedupWindowMs
  * @property {import('./authenticate.js').Authenticator} authenticate
  * @property {boolean} loopbackOnly
+ * @property {string | undefined} serviceKey
  * @property {ReadonlySet<string> | null} origins
  * @property {Logger} logger
  */
 
 const KNOWN = new Set([
   ...['data', 'memory', 'durability', 'authenticate', 'jwtSecret', 'jwks', 'insecure'],
-  ...['origins', 'limits', 'dedup', 'logger', 'node'],
+  ...['serviceKey', 'origins', 'limits', 'dedup', 'logger', 'node', 'restored'],
 ]);
 
 /** Part of the public API, but of a later version. */
-const LATER = new Set(['redis', 'authorize', 'retention', 'archive', 'serviceKey']);
+const LATER = new Set(['redis', 'authorize', 'retention', 'archive']);
 
 const MIN_SECRET_BYTES = 32;
+const MIN_KEY_CHARACTERS = 8;
 
 /**
  * @param {ServerOptions} [options]
@@ -71,10 +78,12 @@ export function readOptions(options = {}) {
   return {
     data: readData(options),
     fsync: readDurability(options.durability),
+    restored: readRestored(options),
     node: readNode(options.node),
     limits: readLimits(options.limits),
     dedupWindowMs: readDedup(options.dedup),
     ...readAuthentication(options),
+    serviceKey: readServiceKey(options.serviceKey),
     origins: readOrigins(options.origins),
     logger: readLogger(options.logger),
   };
@@ -151,6 +160,13 @@ function readDurability(durability = {}) {
   return fsync;
 }
 
+/** @param {ServerOptions} options */
+function readRestored({ restored = false, data, memory }) {
+  need(typeof restored === 'boolean', 'restored', restored, 'true or false');
+  need(!restored || (data !== null && !memory), 'restored', undefined, 'left out in memory: nothing was there before');
+  return restored;
+}
+
 /** @param {string | undefined} node */
 function readNode(node = crypto.randomUUID().slice(0, 8)) {
   need(typeof node === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(node), 'node', node, '1 to 64 of A-Z a-z 0-9 _ . -');
@@ -206,6 +222,14 @@ function readAuthentication({ authenticate, jwtSecret, jwks, insecure }) {
     return { authenticate: byKeySet(jwks), loopbackOnly: false };
   }
   return { authenticate: tokenIsUser, loopbackOnly: true };
+}
+
+/** @param {string | undefined} key */
+function readServiceKey(key) {
+  const good =
+    key === undefined || (typeof key === 'string' && key.length >= MIN_KEY_CHARACTERS && /^[!-~]+$/.test(key));
+  need(good, 'serviceKey', key, `at least ${MIN_KEY_CHARACTERS} printable ASCII characters without spaces`);
+  return key;
 }
 
 /** @param {string[] | undefined} origins */

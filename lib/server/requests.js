@@ -3,7 +3,11 @@
 import { EveryonceError, errorOf } from '../protocol/errors.js';
 import { EDGE } from './defaults.js';
 
-/** @typedef {Record<string, any> & { t: string }} Packet */
+/**
+ * @typedef {Record<string, any> & { t: string }} Packet
+ * @typedef {{ device?: string, bodyJson?: string }} How `device`: on whose behalf; `bodyJson`: the packet's body as JSON
+ *   text, which goes to the engine byte for byte
+ */
 
 /** @typedef {{ resolve: (packet: Packet) => void, reject: (error: Error) => void, about: Record<string, unknown> }} Pending */
 
@@ -14,7 +18,7 @@ export class Requests {
   #send;
 
   /**
-   * @param {(requestId: number, user: string, packet: Buffer) => unknown} send the engine's `request`; false: no room
+   * @param {(requestId: number, user: string, packet: Buffer, device: string) => unknown} send the engine's `request`; false: no room
    */
   constructor(send) {
     this.#send = send;
@@ -29,29 +33,46 @@ export class Requests {
    * @param {string} user on whose behalf; '' the server's own
    * @param {Packet} packet `rid` is added where the packet has one
    * @param {Record<string, unknown>} about what an error is to name
+   * @param {How} [how]
    * @returns {Promise<Packet>} the answer; rejects with the answer's code where it is a nack or an error
    */
-  call(user, packet, about) {
+  call(user, packet, about, { device = '', bodyJson } = {}) {
+    return this.run((id) => {
+      let bytes;
+      try {
+        const text = JSON.stringify(packet.t === 'send' ? packet : { rid: id, ...packet });
+        bytes = Buffer.from(bodyJson === undefined ? text : `${text.slice(0, -1)},"body":${bodyJson}}`);
+      } catch (cause) {
+        const concerns = { ...about, field: 'body', cause };
+        throw new EveryonceError('INVALID_ARGUMENT', 'body must be what JSON can say', concerns);
+      }
+      return this.#send(id, user, bytes, device);
+    }, about);
+  }
+
+  /**
+   * Any call of the engine that is answered under an id.
+   *
+   * @param {(id: number) => unknown} start makes the call; false: no room
+   * @param {Record<string, unknown>} about what an error is to name
+   * @returns {Promise<Packet>} as `call`
+   */
+  run(start, about) {
     return new Promise((resolve, reject) => {
       if (this.#pending.size >= EDGE.requests) {
         reject(new EveryonceError('unavailable', 'too many calls are waiting for an answer', about));
         return;
       }
       const id = this.#nextId();
-      let bytes;
-      try {
-        bytes = Buffer.from(JSON.stringify(packet.t === 'send' ? packet : { rid: id, ...packet }));
-      } catch (cause) {
-        reject(
-          new EveryonceError('INVALID_ARGUMENT', 'body must be what JSON can say', { ...about, field: 'body', cause }),
-        );
-        return;
-      }
+      // Before the call: what throws here is the promise's rejection, and nothing is left behind.
       this.#pending.set(id, { resolve, reject, about });
-      if (this.#send(id, user, bytes) === false) {
-        this.#pending.delete(id);
+      try {
+        if (start(id) !== false) return;
         reject(new EveryonceError('unavailable', 'the server has too much to do', about));
+      } catch (error) {
+        reject(error);
       }
+      this.#pending.delete(id);
     });
   }
 

@@ -4,9 +4,10 @@ import { EventEmitter } from 'node:events';
 import { CLOSE } from '../protocol/constants.js';
 import { EveryonceError, errorOf } from '../protocol/errors.js';
 import { dispatch } from './batch.js';
-import { changeMembers, createConversation, publish, readAs } from './calls.js';
+import { changeMembers, counts, createConversation, history, publish, pull } from './calls.js';
 import { Connections } from './connections.js';
 import { DEFAULTS, DRAIN, EDGE } from './defaults.js';
+import { HttpCalls } from './http-calls.js';
 import { HttpEndpoints } from './http.js';
 import { listen, makeHttpServer, stopListening } from './listen.js';
 import { Metrics } from './metrics.js';
@@ -14,6 +15,7 @@ import { mount } from './mount.js';
 import { loadAddon } from './native.js';
 import { need, readOptions } from './options.js';
 import { isLoopbackHost } from './origin.js';
+import { Readiness } from './readiness.js';
 import { Requests } from './requests.js';
 import { Wheel } from './wheel.js';
 import { WsEdge } from './ws-edge.js';
@@ -50,6 +52,8 @@ export class Server extends EventEmitter {
   #connections;
   #edge;
   #requests;
+  #readiness;
+  #httpCalls;
   /** @type {(() => void)[]} */
   #unmounts = [];
   /** @type {import('node:http').Server | undefined} */
@@ -73,7 +77,15 @@ export class Server extends EventEmitter {
     super();
     this.#settings = settings;
     this.#engine = this.#open(Engine);
-    this.#requests = new Requests((id, user, packet) => this.#engine.request(id, user, packet));
+    this.#requests = new Requests((id, user, packet, device) => this.#engine.request(id, user, packet, device));
+    this.#readiness = new Readiness(this.#requests);
+    this.#httpCalls = new HttpCalls({
+      settings,
+      requests: this.#requests,
+      isClosing: () => this.#closing !== undefined,
+      clockMs: () => this.#wheel.clockMs(),
+      fault: (error) => this.#fault(error),
+    });
     this.#metrics = new Metrics({
       stats: () => this.#counters(),
       connections: () => this.#connections.size,
@@ -113,7 +125,8 @@ export class Server extends EventEmitter {
     const isPath = typeof path === 'string' && (path === '/' || /^(\/[A-Za-z0-9_.~-]+)+$/.test(path));
     need(isPath, 'path', path, 'a path like /everyonce');
     const endpoints = new HttpEndpoints(path === '/' ? '' : path, {
-      isReady: () => !this.#closing,
+      health: async () => (this.#closing ? 'closing' : this.#readiness.check()),
+      calls: this.#httpCalls,
       metrics: () => this.metrics(),
       metricsType: () => this.#metrics.contentType,
     });
@@ -190,31 +203,37 @@ export class Server extends EventEmitter {
   }
 
   /**
+   * Reads back, everything that the conversation holds: with `after` the oldest above it, else the newest below `before`.
+   *
    * @param {string} conv
-   * @param {{ before?: number, after?: number, limit?: number }} [range]
+   * @param {import('./calls.js').HistoryRange} [range]
    */
-  async history(conv, { before, after, limit } = {}) {
+  async history(conv, range = {}) {
     this.#needOpen();
-    return readAs(this.#requests, '', { t: 'history', conv, before, after, limit });
+    return history(this.#requests, conv, range);
   }
 
   /**
+   * What waits for a device: unread messages over all, and each conversation.
+   *
    * @param {string} user
    * @param {string} device
    */
   async counts(user, device) {
     this.#needOpen();
-    return readAs(this.#requests, user, { t: 'counts', device });
+    return counts(this.#requests, user, device);
   }
 
   /**
+   * A page of what a device has not acked, for who brings messages to devices by other ways. `next` acks the page before.
+   *
    * @param {string} user
    * @param {string} device
-   * @param {{ conv?: string, limit?: number, order?: 'oldest' | 'newest', next?: string }} [page]
+   * @param {import('./calls.js').PullPage} [page]
    */
-  async pull(user, device, { conv, limit, order, next } = {}) {
+  async pull(user, device, page = {}) {
     this.#needOpen();
-    return readAs(this.#requests, user, { t: 'pull', device, conv, limit, order, next });
+    return pull(this.#requests, user, device, page);
   }
 
   /** Counters since the start, the engine's and the server's. */
