@@ -32,7 +32,8 @@ bool IsCommand(const DecodedPacket& decoded) {
 
 }  // namespace
 
-Engine::Engine(Log* log, EngineOptions options) : log_(log), options_(std::move(options)) {}
+Engine::Engine(Log* log, EngineOptions options)
+    : log_(log), options_(std::move(options)), packages_(options_.package_limits, options_.package_timeout_ms) {}
 Engine::~Engine() = default;
 
 Connection* Engine::Find(ConnectionId id) {
@@ -306,8 +307,11 @@ void Engine::RunTimers() {
   if (now_.steady_ms >= heads_due_ms_) RunHeads();
   if (now_.steady_ms >= receipts_due_ms_) RunReceipts();
   if (now_.steady_ms >= redelivery_due_ms_) RunRedelivery();
+  if (now_.steady_ms >= packages_.NextDeadline()) RunPackages();
 }
 
-int64_t Engine::NextDeadline() const { return std::min({heads_due_ms_, receipts_due_ms_, redelivery_due_ms_}); }
+int64_t Engine::NextDeadline() const { 
+  return std::min({heads_due_ms_, receipts_due_ms_, redelivery_due_ms_, packages_.NextDeadline()});
+}
 
 }  // namespace everyonce

@@ -7,10 +7,12 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "core/limits.h"
+#include "core/package_reorder.h"
 #include "core/packet.h"
 #include "engine/connection.h"
 #include "engine/output.h"
@@ -31,6 +33,8 @@ struct EngineOptions {
   int64_t redelivery_ms = 10'000;
   int64_t head_interval_ms = 1'000;
   int64_t receipt_interval_ms = 100;
+  int64_t package_timeout_ms = 5'000;  // from a package's first part to its last
+  PackageLimits package_limits;
   size_t group_commands = 4096;     // bound of one group, in commands …
   size_t group_bytes = 8u << 20;    // … and in bytes of bodies
   size_t output_bytes = 64u << 20;  // pushes and pages of one step; beyond it conversations go behind, pulls wait
@@ -151,6 +155,19 @@ class Engine {
   void ChangeMembers(Connection& connection, Packet packet);
   void AnswerMembers(Connection* connection, const Command& command, Outcome& outcome, std::string_view rid_json);
 
+  // engine_packages.cc: parts that land together.
+  void SendPart(Connection& connection, Command command, PackagePart part);
+  Pending PartPending(ConnectionId source, PackagePart part);
+  void HoldPart(ConnectionId source, const Command& command, const PackagePart& part);
+  void SubmitAgain(ConnectionId source, const Command& command, const PackagePart& part);
+  void SubmitPackage(const Command& like, HeldPackage package, Code refused, std::string_view message);
+  void AnswerPackage(const Command& command, Outcome& outcome, const std::vector<uint32_t>& receipts);
+  void NackParts(const Command& command, const HeldPackage& package, Code code, std::string_view message,
+                 int64_t retry_ms);
+  bool RefusedByHeld(Connection& connection, const Command& command);
+  void RunPackages();
+  Connection* FindDevice(const std::string& user, std::string_view device);
+
   // engine_deliver.cc: fan-out, live and behind, redelivery.
   void Deliver(const Message& message, const MemberList& audience, const std::vector<std::string>& added);
   void DeliverTo(Connection& connection, const Message& message, std::string_view packet, bool gained);
@@ -198,6 +215,9 @@ class Engine {
   int64_t receipts_due_ms_ = INT64_MAX;
   int64_t heads_due_ms_ = INT64_MAX;
   int64_t redelivery_due_ms_ = INT64_MAX;
+
+  PackageReorder packages_;                             // held parts
+  std::unordered_set<std::string> submitted_packages_;  // complete or refused, and not yet answered
 
   std::vector<Command> group_;  // gathered
   std::vector<Pending> group_pending_;

@@ -8,11 +8,6 @@ namespace everyonce {
 void Engine::SendMessage(Connection& connection, Packet packet) {
   Command command;
   command.kind = CommandKind::kSend;
-  if (packet.package) {
-    return SendError(connection, {.code = Code::kUnsupported,
-                                  .message = "This server does not know packages yet.",
-                                  .rid_json = packet.rid_json});
-  }
   if (connection.application && packet.n) {
     return SendError(connection, {.code = Code::kBadRequest,
                                   .message = "\"n\" belongs to a device's outbox; the application sends without.",
@@ -23,6 +18,8 @@ void Engine::SendMessage(Connection& connection, Packet packet) {
   command.id = std::move(packet.id);
   command.type = std::move(packet.message_type);
   command.body = std::move(packet.body);
+  if (packet.package) return SendPart(connection, std::move(command), std::move(*packet.package));
+  if (RefusedByHeld(connection, command)) return;
   Submit(connection, std::move(command), {});
 }
 
@@ -36,6 +33,8 @@ void Engine::SendRefused(Connection& connection, const PacketError& error) {
   command.id = error.id;
   command.refused = error.status.code;
   command.refused_message = error.status.message;
+  if (command.n != 0 && !error.package_id.empty()) return SendPart(connection, std::move(command), {error.package_id});
+  if (RefusedByHeld(connection, command)) return;
   Submit(connection, std::move(command), {});
 }
 
