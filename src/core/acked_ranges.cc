@@ -41,7 +41,7 @@ bool AckedRanges::Add(uint64_t from, uint64_t to) {
   auto last = first;
   while (last != ranges_.end() && last->from <= to + 1) ++last;
   if (first == last) {
-    if (ranges_.size() >= kMaxAckedRanges) return false;
+    if (ranges_.size() >= kMaxAckedRanges && from != 1) return false;
     ranges_.insert(first, Range{from, to});
     return true;
   }
@@ -82,7 +82,7 @@ void AckedRanges::Encode(std::string* out) const {
 bool AckedRanges::Decode(std::string_view* in, AckedRanges* out) {
   std::string_view rest = *in;
   uint64_t count = 0;
-  if (!TakeVarint(&rest, &count) || count > kMaxAckedRanges) return false;
+  if (!TakeVarint(&rest, &count) || count > kMaxAckedRanges + 1) return false;
   AckedRanges decoded;
   decoded.ranges_.reserve(count);
   uint64_t last_to = 0;
@@ -97,6 +97,7 @@ bool AckedRanges::Decode(std::string_view* in, AckedRanges* out) {
     last_to = from + length_less_one;
     decoded.ranges_.push_back({from, last_to});
   }
+  if (count > kMaxAckedRanges && decoded.ranges_.front().from != 1) return false;
   *in = rest;
   *out = std::move(decoded);
   return true;

@@ -12,7 +12,8 @@ namespace everyonce {
 
 // Which seqs of one conversation a device has acked: closed ranges, sorted, disjoint and never touching (semantics
 // f-1). One number could only describe a prefix, and newest-first paging produces what is none. At most kMaxAckedRanges
-// ranges: an ack that would need more is refused, never forgotten in silence. Value type; holds no more than 1 KiB.
+// ranges: an ack that would need more is refused, never forgotten in silence. What begins at 1 always fits, as one more
+// where need be: otherwise a full set could never shrink from below. Value type; holds little more than 1 KiB.
 class AckedRanges {
  public:
   struct Range {
@@ -22,7 +23,7 @@ class AckedRanges {
   };
 
   // Adds from..to, merging what overlaps or touches. False, and nothing changed, where the result would have more than
-  // kMaxAckedRanges ranges, or where from..to is no range of seqs (1 ≤ from ≤ to ≤ kMaxInteger).
+  // kMaxAckedRanges ranges (and from is not 1), or where from..to is no range of seqs (1 ≤ from ≤ to ≤ kMaxInteger).
   [[nodiscard]] bool Add(uint64_t from, uint64_t to);
 
   bool Contains(uint64_t seq) const;
@@ -44,7 +45,7 @@ class AckedRanges {
   bool operator==(const AckedRanges&) const = default;
 
   // Appends the stored form: varint count, then for each range varint (distance from the end of the last) and varint
-  // (length − 1). At most 1 + 64 × 16 bytes.
+  // (length − 1). At most 1 + 65 × 16 bytes.
   void Encode(std::string* out) const;
 
   // Takes the stored form off the front of `in`. False where it is cut off, longer than allowed, written in another way

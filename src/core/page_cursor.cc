@@ -8,7 +8,9 @@
 namespace everyonce {
 namespace {
 
-constexpr char kVersion = 1;
+constexpr char kVersion = 2;
+constexpr char kAll = 1;
+constexpr char kNewestFirst = 2;
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 constexpr size_t kChecksumBytes = 4;
 
@@ -83,8 +85,10 @@ bool FromText(std::string_view text, std::string* bytes) {
 
 std::string EncodePageCursor(const PageCursor& cursor) {
   std::string bytes(1, kVersion);
-  bytes.push_back(cursor.all ? 1 : 0);
-  PutText(cursor.after_conv, &bytes);
+  bytes.push_back(static_cast<char>((cursor.all ? kAll : 0) | (cursor.newest_first ? kNewestFirst : 0)));
+  PutText(cursor.position.conv, &bytes);
+  PutInteger(cursor.position.epoch, &bytes);
+  PutInteger(cursor.position.seq, &bytes);
   PutInteger(cursor.covers.size(), &bytes);
   for (const Span& span : cursor.covers) {
     PutText(span.conv, &bytes);
@@ -106,9 +110,14 @@ std::optional<PageCursor> DecodePageCursor(std::string_view text) {
   if (checked != bytes || bytes[0] != kVersion) return std::nullopt;
   in = std::string_view(checked).substr(2, checked.size() - kChecksumBytes - 2);
   PageCursor cursor;
-  cursor.all = bytes[1] == 1;
+  cursor.all = (bytes[1] & kAll) != 0;
+  cursor.newest_first = (bytes[1] & kNewestFirst) != 0;
   uint64_t count = 0;
-  if (!TakeText(&in, &cursor.after_conv) || !TakeInteger(&in, &count) || count > kMaxCursorSpans) return std::nullopt;
+  if (!TakeText(&in, &cursor.position.conv) || !IsConversation(cursor.position.conv) ||
+      !TakeInteger(&in, &cursor.position.epoch) || !TakeInteger(&in, &cursor.position.seq) ||
+      !TakeInteger(&in, &count) || count > kMaxCursorSpans) {
+    return std::nullopt;
+  }
   for (uint64_t i = 0; i < count; ++i) {
     Span span;
     uint64_t length = 0;

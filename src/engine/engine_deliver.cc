@@ -6,8 +6,9 @@
 namespace everyonce {
 namespace {
 
-constexpr uint8_t kMaxRepeats = 3;     // of an unacked push, protocol.md
-constexpr size_t kSmallAudience = 64;  // below it, walk the audience; above, the smaller of audience and online
+constexpr uint8_t kMaxRepeats = 3;          // of an unacked push, protocol.md
+constexpr uint64_t kMaxRedelivered = 1000;  // in one page; the rest when it is due again
+constexpr size_t kSmallAudience = 64;       // below it, walk the audience; above, the smaller of audience and online
 
 void WriteMessageEvent(std::string_view packet, std::string* json) {
   *json += R"({"event":"message","message":)";
@@ -207,7 +208,11 @@ void Engine::Redeliver(Connection& connection, const std::string& conv, Link& li
   query.user = connection.user;
   query.device = connection.device;
   query.conv = conv;
-  query.limit = static_cast<uint32_t>(link.pushed.size());
+  // What is unacked below was not pushed here: a client that pages newest first has it yet to come.
+  const uint64_t first = link.pushed.front().seq;
+  query.hold = true;
+  query.go_on = Position{conv, link.epoch, first - 1};
+  query.limit = static_cast<uint32_t>(std::min<uint64_t>(link.pushed.back().seq - first + 1, kMaxRedelivered));
   const ConnectionId id = connection.id;
   log_->Pull(query, [this, id, conv](const Status& status, const Page& page) {
     Connection* current = Find(id);

@@ -58,12 +58,6 @@ void Engine::Acked(Connection* connection, const Command& command, const Outcome
 }
 
 void Engine::Pull(Connection& connection, Packet packet) {
-  if (packet.newest_first || packet.hold) {
-    return SendError(connection, {.code = Code::kUnsupported,
-                                  .message = packet.hold ? "This server does not know \"hold\" yet."
-                                                         : "This server pulls oldest first only, so far.",
-                                  .rid_json = packet.rid_json});
-  }
   connection.last_progress_ms = now_.steady_ms;
   PullQuery query;
   query.user = connection.user;
@@ -72,9 +66,12 @@ void Engine::Pull(Connection& connection, Packet packet) {
   query.limit =
       static_cast<uint32_t>(std::min<uint64_t>(packet.limit.value_or(options_.limits.page), options_.limits.page));
   query.max_spans = kMaxCursorSpans;
+  query.newest_first = packet.newest_first;
+  query.hold = packet.hold;
   if (packet.next.empty()) return ReadPage(connection.id, std::move(packet.rid_json), std::move(query));
   std::optional<PageCursor> cursor = DecodePageCursor(packet.next);
-  const bool fits = cursor && cursor->all == packet.conv.empty() &&
+  const bool fits = cursor && cursor->all == packet.conv.empty() && cursor->newest_first == packet.newest_first &&
+                    (cursor->all || cursor->position.conv == packet.conv) &&
                     std::all_of(cursor->covers.begin(), cursor->covers.end(),
                                 [&](const Span& span) { return packet.conv.empty() || span.conv == packet.conv; });
   if (!fits || cursor->covers.empty()) {
@@ -82,8 +79,13 @@ void Engine::Pull(Connection& connection, Packet packet) {
                                   .message = "\"next\" must be what a page of this same pull gave.",
                                   .rid_json = packet.rid_json});
   }
-  // The page's last conversation may have more: the walk goes on with it.
-  if (cursor->all) query.after_conv = JustBefore(cursor->after_conv);
+  // Oldest first, what is acked tells where to go on, and what came meanwhile comes at its end, in one round.
+  if (packet.hold || packet.newest_first) {
+    query.go_on = std::move(cursor->position);
+  } else if (cursor->all) {
+    query.after_conv = JustBefore(cursor->position.conv);  // the page's last conversation may have more
+  }
+  if (packet.hold) return ReadPage(connection.id, std::move(packet.rid_json), std::move(query));
   // Pulling on acks exactly the page before; the page is read when that is in the log.
   for (size_t i = 0; i < cursor->covers.size(); ++i) {
     Command command;
@@ -114,36 +116,37 @@ void Engine::ReadPage(ConnectionId id, std::string rid_json, PullQuery query) {
   if (connection == nullptr) return;
   ++connection->reads_in_flight;
   const bool all = query.conv.empty();
-  log_->Pull(query, [this, id, all, rid_json = std::move(rid_json)](const Status& status, const Page& page) {
-    Connection* pulling = Find(id);
-    if (pulling == nullptr) return;
-    ReadDone(*pulling);
-    if (!status.ok()) {
-      return SendError(*pulling, {.code = status.code,
-                                  .message = status.message,
-                                  .rid_json = rid_json,
-                                  .retry_ms = status.code == Code::kUnavailable ? 1000 : -1});
-    }
-    ++counters_.pages;
-    std::string next;
-    if (!page.items.empty()) {
-      PageCursor cursor{.covers = page.covers, .after_conv = {}, .all = all};
-      if (all) cursor.after_conv = page.covers.back().conv;
-      next = EncodePageCursor(cursor);
-    }
-    std::string* out = Out(*pulling);
-    const size_t before = out->size();
-    WritePage(rid_json, page.items, page.covers, next, out);
-    pushed_bytes_ += out->size() - before;
-    for (const ConversationView& view : page.finished) {
-      Link& link = pulling->links[view.conv];
-      link.told = true;
-      link.epoch = view.epoch;
-      link.head = std::max(link.head, view.head);
-      link.got = std::max(link.got, view.got);
-      if (view.head >= link.head) CatchUp(*pulling, link);
-    }
-  });
+  const bool newest_first = query.newest_first;
+  log_->Pull(query,
+             [this, id, all, newest_first, rid_json = std::move(rid_json)](const Status& status, const Page& page) {
+               Connection* pulling = Find(id);
+               if (pulling == nullptr) return;
+               ReadDone(*pulling);
+               if (!status.ok()) {
+                 return SendError(*pulling, {.code = status.code,
+                                             .message = status.message,
+                                             .rid_json = rid_json,
+                                             .retry_ms = status.code == Code::kUnavailable ? 1000 : -1});
+               }
+               ++counters_.pages;
+               std::string next;
+               if (!page.items.empty()) {
+                 next = EncodePageCursor(
+                     {.covers = page.covers, .position = page.position, .all = all, .newest_first = newest_first});
+               }
+               std::string* out = Out(*pulling);
+               const size_t before = out->size();
+               WritePage(rid_json, page.items, page.covers, next, out);
+               pushed_bytes_ += out->size() - before;
+               for (const ConversationView& view : page.finished) {
+                 Link& link = pulling->links[view.conv];
+                 link.told = true;
+                 link.epoch = view.epoch;
+                 link.head = std::max(link.head, view.head);
+                 link.got = std::max(link.got, view.got);
+                 if (view.head >= link.head) CatchUp(*pulling, link);
+               }
+             });
 }
 
 void Engine::Read(Connection& connection, Packet packet) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "log/page_filler.h"
 #include "log/read.h"
 
 namespace everyonce {
@@ -17,11 +18,11 @@ constexpr uint64_t kScanOverOwn = 16;
 class ConversationPager {
  public:
   ConversationPager(Conversation* conversation, const PullQuery& query, PageBudget* budget, Page* page)
-      : conversation_(*conversation), query_(query), budget_(*budget), page_(*page) {}
+      : conversation_(*conversation), query_(query), page_(*page), filler_(*conversation, budget, &page->items) {}
 
-  // `wanted` false: the device needs nothing of this conversation, and with `always` that is what is covered.
-  Status Fill(bool always, bool* wanted) {
-    *wanted = false;
+  // As FillNewest.
+  Status Fill(bool always, bool* complete) {
+    *complete = true;
     spans_ = conversation_.SpansOf(query_.user);
     limit_ = conversation_.VisibleHead(*spans_);
     uint64_t settled = 0;
@@ -32,13 +33,19 @@ class ConversationPager {
     acked_ = &mark->acked;
     const bool nothing_left = settled >= limit_;
     if (nothing_left && !always) return status;
-    *wanted = !nothing_left;
-    const uint64_t first = nothing_left ? limit_ : settled + 1;
+    uint64_t behind = 0;
+    const bool ahead = GoOnIn(conversation_, query_, &behind) && behind > settled;
+    if (ahead && behind >= limit_ && !nothing_left) return status;
+    const uint64_t first = nothing_left ? limit_ : std::max(settled, behind) + 1;
     next_ = nothing_left ? limit_ + 1 : first;
     while (status.ok() && next_ <= limit_ && !full_) status = Step();
     if (!status.ok()) return status;
     const uint64_t covered = std::min(next_ - 1, limit_);
-    if (covered >= first) page_.covers.push_back({conversation_.conv(), conversation_.epoch(), first, covered});
+    if (covered >= first) {
+      page_.covers.push_back({conversation_.conv(), conversation_.epoch(), first, covered});
+      page_.position = {conversation_.conv(), conversation_.epoch(), covered};
+    }
+    *complete = covered == limit_;
     if (covered < limit_) return status;
     page_.finished.emplace_back();
     return ViewOf(&conversation_, query_.user, query_.device, &page_.finished.back());
@@ -49,7 +56,8 @@ class ConversationPager {
   Status Step() {
     const uint64_t visible = std::min(NextVisible(*spans_, next_), limit_ + 1);
     if (visible > next_) {
-      AddHole(visible - 1);
+      full_ = !filler_.AddHole(next_, visible - 1);
+      if (!full_) next_ = visible;
       return Status::Ok();
     }
     const uint64_t unacked = acked_->NextUnacked(next_);
@@ -70,20 +78,6 @@ class ConversationPager {
     return AddRecords(end);
   }
 
-  void AddHole(uint64_t to) {
-    const size_t bytes = PageBytes(conversation_.conv().size(), 0);
-    if (!budget_.Fits(bytes)) {
-      full_ = true;
-      return;
-    }
-    budget_.Take(bytes);
-    PageItem item;
-    item.hole.span = {conversation_.conv(), conversation_.epoch(), next_, to};
-    item.hole.reason = "not_visible";
-    page_.items.push_back(std::move(item));
-    next_ = to + 1;
-  }
-
   // Visible, unacked records up to `end`, the device's own left out.
   Status AddRecords(uint64_t end) {
     Status inner;
@@ -100,7 +94,8 @@ class ConversationPager {
         return ++own_in_a_row < kScanOverOwn;
       }
       own_in_a_row = 0;
-      AddMessage(seq, record);
+      full_ = !filler_.AddMessage(seq, record);
+      if (!full_) next_ = seq + 1;
       return !full_;
     });
     if (!status.ok() || !inner.ok()) return status.ok() ? inner : status;
@@ -114,28 +109,22 @@ class ConversationPager {
     return status;
   }
 
-  void AddMessage(uint64_t seq, const LogRecord& record) {
-    const size_t bytes = PageBytesOf(conversation_, record);
-    if (!budget_.Fits(bytes)) {
-      full_ = true;
-      return;
-    }
-    budget_.Take(bytes);
-    PageItem item{.message = MessageOf(conversation_, seq, record), .hole = {}};
-    page_.items.push_back(std::move(item));
-    next_ = seq + 1;
-  }
-
   Conversation& conversation_;
   const PullQuery& query_;
-  PageBudget& budget_;
   Page& page_;
+  PageFiller filler_;
   const VisibleSpans* spans_ = nullptr;
   const AckedRanges* acked_ = nullptr;
   uint64_t limit_ = 0;
   uint64_t next_ = 0;
   bool full_ = false;
 };
+
+Status FillPage(Conversation* conversation, const PullQuery& query, bool always, PageBudget* budget, Page* page,
+                bool* complete) {
+  if (query.newest_first) return FillNewest(conversation, query, always, budget, page, complete);
+  return ConversationPager(conversation, query, budget, page).Fill(always, complete);
+}
 
 // One conversation after the other, from behind `after` to `until` (empty: to the end).
 Status ReadRound(LogContext* context, const PullQuery& query, std::string after, const std::string& until,
@@ -152,16 +141,24 @@ Status ReadRound(LogContext* context, const PullQuery& query, std::string after,
       status = context->FindFor(query.user, conv, &conversation);
       if (!status.ok()) return status;
       if (conversation == nullptr) continue;
-      bool wanted = false;
-      const size_t finished = page->finished.size();
-      status = ConversationPager(conversation, query, budget, page).Fill(false, &wanted);
-      if (!status.ok()) return status;
-      // Stopped by the page's end, not by the conversation's.
-      if (wanted && page->finished.size() == finished) return status;
+      bool complete = false;
+      status = FillPage(conversation, query, false, budget, page, &complete);
+      if (!status.ok() || !complete) return status;
     }
     context->Trim();
   } while (convs.size() == kIndexChunk);
   return Status::Ok();
+}
+
+// A walk over all conversations goes on where it stood: the rest of that conversation, then those behind it.
+Status GoOnReading(LogContext* context, const PullQuery& query, PageBudget* budget, Page* page) {
+  Conversation* conversation = nullptr;
+  Status status = context->FindFor(query.user, query.go_on->conv, &conversation);
+  if (!status.ok()) return status;
+  bool complete = true;
+  if (conversation != nullptr) status = FillPage(conversation, query, false, budget, page, &complete);
+  if (!status.ok() || !complete) return status;
+  return ReadRound(context, query, query.go_on->conv, "", budget, page);
 }
 
 }  // namespace
@@ -195,9 +192,10 @@ Status ReadPage(LogContext* context, const PullQuery& query, Page* page) {
     if (conversation == nullptr) {
       return Status::Error(Code::kUnknownConv, "no such conversation, or you are not in it");
     }
-    bool wanted = false;
-    return ConversationPager(conversation, query, &budget, page).Fill(true, &wanted);
+    bool complete = false;
+    return FillPage(conversation, query, true, &budget, page, &complete);
   }
+  if (query.go_on) return GoOnReading(context, query, &budget, page);
   Status status = ReadRound(context, query, query.after_conv, "", &budget, page);
   if (!status.ok() || query.after_conv.empty()) return status;
   if (!page->covers.empty()) return status;

@@ -57,7 +57,7 @@ TEST(AckedRanges, RefusesTheRangeThatDoesNotFitAndKeepsTheRest) {
   AckedRanges acked;
   for (uint64_t i = 0; i < kMaxAckedRanges; ++i) ASSERT_TRUE(acked.Add(10 * i + 10, 10 * i + 12));
   const AckedRanges full = acked;
-  EXPECT_FALSE(acked.Add(1, 1));
+  EXPECT_FALSE(acked.Add(2, 2));
   EXPECT_FALSE(acked.Add(25, 25));
   EXPECT_FALSE(acked.Add(10000, 10001));
   EXPECT_EQ(acked, full);
@@ -65,7 +65,24 @@ TEST(AckedRanges, RefusesTheRangeThatDoesNotFitAndKeepsTheRest) {
   EXPECT_TRUE(acked.Add(13, 14));
   EXPECT_TRUE(acked.Add(15, 19));
   EXPECT_EQ(acked.size(), kMaxAckedRanges - 1);
-  EXPECT_TRUE(acked.Add(1, 1));
+  EXPECT_TRUE(acked.Add(2, 2));
+}
+
+TEST(AckedRanges, WhatBeginsAtOneAlwaysFits) {
+  AckedRanges acked;
+  for (uint64_t i = 0; i < kMaxAckedRanges; ++i) ASSERT_TRUE(acked.Add(10 * i + 10, 10 * i + 12));
+  EXPECT_TRUE(acked.Add(1, 3));
+  EXPECT_EQ(acked.size(), kMaxAckedRanges + 1);
+  EXPECT_FALSE(acked.Add(5, 5));
+  EXPECT_TRUE(acked.Add(1, 6));
+  std::string bytes;
+  acked.Encode(&bytes);
+  std::string_view in = bytes;
+  AckedRanges decoded;
+  ASSERT_TRUE(AckedRanges::Decode(&in, &decoded));
+  EXPECT_EQ(decoded, acked);
+  EXPECT_TRUE(acked.Add(1, 9));
+  EXPECT_EQ(acked.size(), kMaxAckedRanges);
 }
 
 TEST(AckedRanges, PrefixBeginsBehindItsBase) {
@@ -163,7 +180,7 @@ TEST(AckedRanges, AgreesWithASetOfSeqs) {
       const uint64_t to = random.OneIn(10) ? from + random.Below(20) : from;
       std::set<uint64_t> grown = model;
       for (uint64_t seq = from; seq <= to; ++seq) grown.insert(seq);
-      const bool fits = RangesOf(grown).size() <= kMaxAckedRanges;
+      const bool fits = from == 1 || RangesOf(grown).size() <= std::max(kMaxAckedRanges, RangesOf(model).size());
       ASSERT_EQ(acked.Add(from, to), fits) << "step " << step;
       if (fits) {
         model = std::move(grown);

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "core/page_cursor.h"
 #include "engine/engine_harness.h"
 
 namespace everyonce {
@@ -119,30 +118,6 @@ TEST(EngineHello, SaysByeToEverybody) {
   const auto bye = harness.TakeOne(1);
   EXPECT_EQ(bye.t, "bye");
   EXPECT_EQ(bye.integer("after"), 250u);
-}
-
-TEST(PageCursor, ComesBackAsItWasAndNothingElseDoes) {
-  PageCursor cursor;
-  cursor.all = true;
-  cursor.after_conv = "g:" + std::string(96, 'x');
-  for (uint64_t i = 0; i < kMaxCursorSpans; ++i) {
-    cursor.covers.push_back(
-        {"dm:" + std::string(64, 'a') + ":" + std::string(64, 'b'), kMaxInteger, i + 1, kMaxInteger});
-  }
-  const std::string text = EncodePageCursor(cursor);
-  EXPECT_LE(text.size(), kMaxNextBytes);
-  const auto decoded = DecodePageCursor(text);
-  ASSERT_TRUE(decoded.has_value());
-  EXPECT_EQ(decoded->after_conv, cursor.after_conv);
-  ASSERT_EQ(decoded->covers.size(), cursor.covers.size());
-  EXPECT_EQ(decoded->covers[3].from, 4u);
-  EXPECT_EQ(decoded->covers[3].to, kMaxInteger);
-  for (size_t i = 0; i < text.size(); ++i) {
-    std::string broken = text;
-    broken[i] = broken[i] == 'A' ? 'B' : 'A';
-    EXPECT_FALSE(DecodePageCursor(broken).has_value() && i + 1 < text.size()) << i;
-    EXPECT_FALSE(DecodePageCursor(text.substr(0, i)).has_value()) << i;
-  }
 }
 
 }  // namespace
