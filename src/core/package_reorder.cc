@@ -44,13 +44,9 @@ PackageReorder::Verdict PackageReorder::Offer(std::string_view key, std::string_
   }
   const size_t bytes = part->body.size();
   const bool too_large = bytes_held + bytes > limits_.package_bytes;
-  if (too_large || !Fits(use_[std::string(owner)], is_new, bytes)) {
-    if (is_new) {
-      const auto use = use_.find(std::string(owner));
-      if (use->second.packages == 0) use_.erase(use);
-    } else {
-      *taken = Remove(known->second);
-    }
+  const auto used = use_.find(std::string(owner));
+  if (too_large || !Fits(used == use_.end() ? Use{} : used->second, is_new, bytes)) {
+    if (!is_new) *taken = Remove(known->second);
     return too_large ? Verdict::kTooLarge : Verdict::kOverLimit;
   }
   auto at = is_new ? order_.end() : known->second;
