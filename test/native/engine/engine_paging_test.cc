@@ -388,7 +388,7 @@ class Schedule {
       EXPECT_EQ(again->items, page->items);
       EXPECT_EQ(again->next, page->next);
     }
-    if (lost) return;  // the next pull is this one again, or another
+    if (lost) return Disconnect(device);  // the next pull is this one again, over another connection
     device.next = page->next;
   }
 
