@@ -12,7 +12,7 @@ import { root } from './lib/files.mjs';
 import { elapsed, step } from './lib/progress.mjs';
 import { CommandError } from './lib/run.mjs';
 import { setup, SetupError } from './lib/setup.mjs';
-import { mochaFolders, runMocha, runNative } from './lib/suites.mjs';
+import { mochaFolders, runAddonCycles, runMocha, runNative } from './lib/suites.mjs';
 
 /** @typedef {import('./lib/suites.mjs').Outcome} Outcome */
 /** @typedef {{ name: string, group: string, run: (onLine: (line: string) => void) => Promise<Outcome> }} Step */
@@ -46,6 +46,7 @@ function allSteps() {
     { name: 'native', group: 'native', run: (onLine) => runNative('Release', onLine) },
     ...folders,
     { name: 'asan', group: 'sanitize', run: (onLine) => runNative('Address', onLine) },
+    { name: 'asan-addon', group: 'sanitize', run: (onLine) => runAddonCycles(onLine) },
     { name: 'ubsan', group: 'sanitize', run: (onLine) => runNative('Undefined', onLine) },
   ];
 }

@@ -125,7 +125,7 @@ TEST(EngineThread, WaitsForAnEdgeThatDoesNotTake) {
 }
 
 TEST(EngineThread, OpensAndEndsManyTimesWithAndWithoutStop) {
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 1000; ++i) {
     Edge edge;
     edge.Enter(1, "alice");
     edge.Frame(1, Send(1));
