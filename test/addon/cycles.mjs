@@ -31,7 +31,7 @@ function live(data, round) {
         if (index[at] === Kind.STOPPED) ended(undefined);
         if (index[at] !== Kind.WRITE || isAcked) continue;
         isAcked = bytes.includes('"t":"ack"');
-        if (!isAcked) submit({ t: 'send', conv: 'dm:alice:bob', id: `round-${round}`, n: round + 1, body: 1 });
+        if (!isAcked) submit({ t: 'send', conv: 'dm:alice:bob', id: 'message-1', n: 1, body: 1 });
         if (round % 3 === 0) engine.close(1);
         if (isAcked || round % 3 === 0) engine.stop();
       }
