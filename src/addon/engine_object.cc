@@ -49,9 +49,10 @@ Napi::Function EngineObject::Define(Napi::Env env) {
       {InstanceMethod<&EngineObject::Open>("open"), InstanceMethod<&EngineObject::Submit>("submit"),
        InstanceMethod<&EngineObject::Accept>("accept"), InstanceMethod<&EngineObject::Close>("close"),
        InstanceMethod<&EngineObject::Lagging>("lagging"), InstanceMethod<&EngineObject::Request>("request"),
-       InstanceMethod<&EngineObject::Drain>("drain"), InstanceMethod<&EngineObject::SetEvents>("setEvents"),
-       InstanceMethod<&EngineObject::Inspect>("inspect"), InstanceMethod<&EngineObject::Checkpoint>("checkpoint"),
-       InstanceMethod<&EngineObject::Stop>("stop"), InstanceMethod<&EngineObject::Stats>("stats")});
+       InstanceMethod<&EngineObject::Authorized>("authorized"), InstanceMethod<&EngineObject::Drain>("drain"),
+       InstanceMethod<&EngineObject::SetEvents>("setEvents"), InstanceMethod<&EngineObject::Inspect>("inspect"),
+       InstanceMethod<&EngineObject::Checkpoint>("checkpoint"), InstanceMethod<&EngineObject::Stop>("stop"),
+       InstanceMethod<&EngineObject::Stats>("stats")});
 }
 
 EngineObject::EngineObject(const Napi::CallbackInfo& info)
@@ -211,6 +212,11 @@ Napi::Value EngineObject::Request(const Napi::CallbackInfo& info) {
                                     .device = info[3].IsString() ? info[3].As<Napi::String>().Utf8Value() : "",
                                     .bytes = std::string(packet.Data(), packet.Length())});
   return Napi::Boolean::New(env_, taken);
+}
+
+Napi::Value EngineObject::Authorized(const Napi::CallbackInfo& info) {
+  Control(info, {.kind = InputKind::kAuthorized, .flag = info[1].ToBoolean().Value()});
+  return env_.Undefined();
 }
 
 Napi::Value EngineObject::Drain(const Napi::CallbackInfo& info) {

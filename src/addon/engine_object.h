@@ -37,6 +37,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value Close(const Napi::CallbackInfo& info);
   Napi::Value Lagging(const Napi::CallbackInfo& info);
   Napi::Value Request(const Napi::CallbackInfo& info);
+  Napi::Value Authorized(const Napi::CallbackInfo& info);
   Napi::Value Drain(const Napi::CallbackInfo& info);
   Napi::Value SetEvents(const Napi::CallbackInfo& info);
   Napi::Value Inspect(const Napi::CallbackInfo& info);

@@ -149,6 +149,7 @@ void Engine::ProcessInbox(Connection& connection) {
       if (current->commands_in_flight + current->reads_in_flight == 0) Enter(*current);
       return;
     }
+    if (!asking_.empty() && RunAnsweredRead(*current)) continue;
     if (current->inbox.empty() || current->reads_in_flight > 0) return;
     if (!IsCommand(current->inbox.front()) && current->commands_in_flight > 0) return;
     if (group_.size() >= options_.group_commands || group_bytes_ >= options_.group_bytes) {
@@ -193,6 +194,7 @@ bool Engine::WithinRate(Connection& connection, const DecodedPacket& decoded) {
 }
 
 void Engine::Handle(Connection& connection, DecodedPacket decoded) {
+  if (options_.authorize && connection.phase == Phase::kWelcomed && HoldForVerdict(connection, &decoded)) return;
   if (decoded.error) return Refuse(connection, *decoded.error);
   Packet& packet = decoded.packet;
   if (connection.phase == Phase::kOpened) return Hello(connection, std::move(packet));
@@ -310,7 +312,7 @@ void Engine::RunTimers() {
   if (now_.steady_ms >= packages_.NextDeadline()) RunPackages();
 }
 
-int64_t Engine::NextDeadline() const { 
+int64_t Engine::NextDeadline() const {
   return std::min({heads_due_ms_, receipts_due_ms_, redelivery_due_ms_, packages_.NextDeadline()});
 }
 

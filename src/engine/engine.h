@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,6 +15,7 @@
 #include "core/limits.h"
 #include "core/package_reorder.h"
 #include "core/packet.h"
+#include "engine/authorize.h"
 #include "engine/connection.h"
 #include "engine/output.h"
 #include "log/log.h"
@@ -30,6 +32,7 @@ struct EngineOptions {
   Limits limits;
   std::string node = "node";    // welcome's `node`
   bool message_events = false;  // give out a kEvent for each stored message
+  bool authorize = false;       // ask by kAuthorize before a user's packet is done
   int64_t redelivery_ms = 10'000;
   int64_t head_interval_ms = 1'000;
   int64_t receipt_interval_ms = 100;
@@ -80,7 +83,8 @@ class Engine {
   // One packet of the application's own, answered by one kAnswer. As `user` from `device` (empty: `server`), whose
   // connection is left alone; or with `user` empty as the system itself, which sees everything and may change members.
   void Request(uint32_t request, std::string_view user, std::string_view device, std::string_view packet);
-  void Drain(int64_t after_ms);  // `bye` to everybody
+  void Authorized(uint32_t question, bool allowed);  // the answer to kAuthorize
+  void Drain(int64_t after_ms);                      // `bye` to everybody
   void SetMessageEvents(bool wanted) { options_.message_events = wanted; }
 
   // Decides what was gathered, commits it in groups until nothing is left that can go on, and runs what is due.
@@ -147,13 +151,20 @@ class Engine {
   void TellOf(Connection& connection, const ConversationView& view);
 
   // engine_send.cc
-  void SendMessage(Connection& connection, Packet packet);
+  void SendMessage(Connection& connection, Packet packet, bool forbidden = false);
   void SendRefused(Connection& connection, const PacketError& error);
   void AnswerSend(Connection* connection, const Command& command, Outcome& outcome);
   void Skip(Connection& connection, Packet packet);
   void AskStatus(Connection& connection, Packet packet);
-  void ChangeMembers(Connection& connection, Packet packet);
+  void ChangeMembers(Connection& connection, Packet packet, std::optional<bool> authorised = {});
   void AnswerMembers(Connection* connection, const Command& command, Outcome& outcome, std::string_view rid_json);
+
+  // engine_authorize.cc: packets that wait for the application's word.
+  bool HoldForVerdict(Connection& connection, DecodedPacket* decoded);
+  void RefuseUnasked(Connection& connection, const DecodedPacket& decoded);
+  void RunLane(ConnectionId id, const std::string& conv);
+  bool RunAnsweredRead(Connection& connection);
+  void RefuseRead(Connection& connection, const Packet& packet);
 
   // engine_packages.cc: parts that land together.
   void SendPart(Connection& connection, Command command, PackagePart part);
@@ -209,6 +220,9 @@ class Engine {
   std::deque<ConnectionId> ready_;
   std::vector<ConnectionId> dirty_;
   std::vector<ConnectionId> heads_due_;
+  std::unordered_map<ConnectionId, Asking> asking_;       // where something waits for the authorize hook
+  std::unordered_map<uint32_t, ConnectionId> questions_;  // unanswered kAuthorize; the edge answers each in time
+  uint32_t last_question_ = 0;
   // (conv, user) whose marks rose since the last receipts went out; bounded by what is acked in that interval.
   std::unordered_map<std::string, std::unordered_map<std::string, Receipt>> receipts_;
   std::vector<ConnectionId> receipts_wanted_;  // welcomed, and not yet told the others' marks

@@ -5,7 +5,8 @@
 
 namespace everyonce {
 
-void Engine::SendMessage(Connection& connection, Packet packet) {
+// `forbidden`: the authorize hook's word, which counts where the order of decisions reaches it.
+void Engine::SendMessage(Connection& connection, Packet packet, bool forbidden) {
   Command command;
   command.kind = CommandKind::kSend;
   if (connection.application && packet.n) {
@@ -18,6 +19,10 @@ void Engine::SendMessage(Connection& connection, Packet packet) {
   command.id = std::move(packet.id);
   command.type = std::move(packet.message_type);
   command.body = std::move(packet.body);
+  if (forbidden) {
+    command.refused = Code::kForbidden;
+    command.refused_message = "You may not send this here.";
+  }
   if (packet.package) return SendPart(connection, std::move(command), std::move(*packet.package));
   if (RefusedByHeld(connection, command)) return;
   Submit(connection, std::move(command), {});
@@ -121,7 +126,7 @@ void Engine::AskStatus(Connection& connection, Packet packet) {
                  });
 }
 
-void Engine::ChangeMembers(Connection& connection, Packet packet) {
+void Engine::ChangeMembers(Connection& connection, Packet packet, std::optional<bool> authorised) {
   Command command;
   command.kind = CommandKind::kMembers;
   switch (packet.type) {
@@ -140,6 +145,7 @@ void Engine::ChangeMembers(Connection& connection, Packet packet) {
   command.conv = std::move(packet.conv);
   command.members = std::move(packet.members);
   command.history_all = packet.history_all;
+  command.authorised = authorised;
   if (connection.application && connection.user.empty()) {
     command.user = kSystemUser;
     command.authorised = true;

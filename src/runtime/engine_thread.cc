@@ -163,6 +163,8 @@ void EngineThread::Take(Input& input, const Time& now) {
       return engine_->Request(input.id, input.user, input.device, input.bytes);
     case InputKind::kDrain:
       return engine_->Drain(input.after_ms);
+    case InputKind::kAuthorized:
+      return engine_->Authorized(input.id, input.flag);
     case InputKind::kMessageEvents:
       return engine_->SetMessageEvents(input.flag);
     case InputKind::kTask:

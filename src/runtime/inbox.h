@@ -17,6 +17,7 @@ enum class InputKind : uint8_t {
   kRequest,
   kDrain,
   kMessageEvents,
+  kAuthorized,
   kTask,
   kStop
 };
@@ -29,12 +30,12 @@ struct FrameSpan {
 
 struct Input {
   InputKind kind = InputKind::kFrames;
-  bool flag = false;                   // kLagging, kMessageEvents
-  uint32_t id = 0;                     // connection or request; kTask: a request, answered by what the task gives
-  int64_t after_ms = 0;                // kDrain
-  std::string user = {};               // kAccept, kRequest
-  std::string device = {};             // kRequest: on whose behalf; empty: the application itself
-  std::string bytes = {};              // kFrames: all frames one behind the other; kRequest: the packet
+  bool flag = false;        // kLagging, kMessageEvents, kAuthorized
+  uint32_t id = 0;          // connection, request or question; kTask: a request, answered by what the task gives
+  int64_t after_ms = 0;     // kDrain
+  std::string user = {};    // kAccept, kRequest
+  std::string device = {};  // kRequest: on whose behalf; empty: the application itself
+  std::string bytes = {};   // kFrames: all frames one behind the other; kRequest: the packet
   std::vector<FrameSpan> frames = {};  // kFrames
   // kTask: run between groups, on the engine thread, while the log is open. Gives a JSON packet.
   std::function<std::string()> task = {};
