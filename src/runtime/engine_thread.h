@@ -56,7 +56,9 @@ class EngineThread {
   static constexpr size_t kInboxItems = 1024;
   static constexpr size_t kInboxBytes = 32u << 20;  // of frames; one item larger than that still goes in alone
   static constexpr size_t kOutboxBatches = 64;
-  static constexpr size_t kMaxBytesPerStep = 16u << 20;  // taken in before the group is committed
+  // Taken in before the group is committed. A frame of nothing but the smallest packets decodes into seventy times its
+  // size, so this bounds that, too.
+  static constexpr size_t kMaxBytesPerStep = 2u << 20;
 
   void Run();
   void Flush();

@@ -28,7 +28,7 @@ describe('protocol: identifiers', () => {
     for (const bad of ['server', 'system', 'a.b', '']) assert.ok(!isDevice(bad), bad);
     assert.ok(isMessageId('12345678'));
     assert.ok(!isMessageId('1234567'));
-    assert.ok(isType('text') && isType('app.v1-x') && !isType('system.gone') && !isType('Text'));
+    assert.ok(isType('text') && isType('app.v1-x') && !isType('system.gone') && !isType('system') && !isType('Text'));
   });
 
   it('names a dm by its two users in byte order', () => {
