@@ -11,14 +11,13 @@ import {
   checkMessageId,
   checkSeq,
   checkType,
-  encodeSend,
   isGroup,
   isUser,
-  utf8Bytes,
 } from '../protocol/index.js';
 import { messageOf, offlinePages } from './backlog.js';
 import { randomId } from './clock.js';
 import { Emitter } from './emitter.js';
+import { bodiesOf, checkBodies, encodeEntry, isTooLarge, sentOf } from './package.js';
 import { Session, outgoing } from './session.js';
 
 /**
@@ -103,25 +102,37 @@ export class Client extends Emitter {
    * @returns {Promise<Sent>} resolves when the server has stored it; rejects with the server's code (`forbidden`, `too_large` …),
    *   `UNCONFIRMED` (it stays in the outbox and is offered on), `DISCARDED`, `OUTBOX_FULL`, `OUTBOX_FAILED` or `CLOSED`
    */
-  async send(conv, body, { type, id = randomId(this.#session.options.random) } = {}) {
+  async send(conv, body, { type, id } = {}) {
+    return this.#take(conv, { type, id }, () => ({ bodyText: textOf(body) }));
+  }
+
+  /**
+   * Takes a message or a package into the outbox.
+   * @param {string} conv
+   * @param {{ type?: string, id?: string }} options
+   * @param {() => { bodyText: string, parts?: import('./outbox-state.js').Part[] }} content checks it
+   * @returns {Promise<any>}
+   */
+  async #take(conv, { type, id = randomId(this.#session.options.random) }, content) {
     checkConversation(conv);
     checkMessageId(id);
     if (type !== undefined) checkType(type);
-    const bodyText = textOf(body);
+    const { bodyText, parts } = content();
     this.#session.throwIfClosed();
     await this.#session.opened;
     this.#session.throwIfClosed();
     const { outbox, maxQueued, clock } = this.#session.options;
     const known = this.#appending.get(id) ?? this.#session.sender.find(id)?.promise();
     if (known) return known;
-    const accepted = outbox.state.acked.get(conv)?.find((entry) => entry.id === id)?.accepted;
-    if (accepted) return { id, conv, ...accepted, dup: true };
+    const settled = outbox.state.acked.get(conv)?.find((entry) => entry.id === id);
+    if (settled?.accepted) return sentOf(settled, placesOf(settled));
     if (outbox.state.size >= maxQueued)
       throw new EveryonceError('OUTBOX_FULL', undefined, { id, conv, option: 'maxQueued' });
-    const message = { conv, id, bodyText, at: Math.floor(clock.now()), ...(type === undefined ? {} : { type }) };
+    const at = Math.floor(clock.now());
+    const message = { conv, id, bodyText, at, ...(type === undefined ? {} : { type }), ...(parts ? { parts } : {}) };
     // A number of the usual length stands in for the one that it will get.
-    const wire = utf8Bytes(encodeSend({ ...message, n: Number.MAX_SAFE_INTEGER }));
-    if (utf8Bytes(bodyText) > this.#session.limits.body || wire > this.#session.limits.frame)
+    const asEntry = { ...message, n: Number.MAX_SAFE_INTEGER, device: '', order: 0 };
+    if (isTooLarge({ bodies: bodiesOf(asEntry), texts: encodeEntry(asEntry) }, this.#session.limits))
       throw new EveryonceError('too_large', undefined, { id, conv });
     const sent = outbox.append(message).then((entry) => {
       const promise = this.#session.sender.add(entry).promise();
@@ -135,13 +146,19 @@ export class Client extends Emitter {
   }
 
   /**
-   * Several messages that are stored together or not at all. Not in this version.
+   * Several messages that are stored together, one behind the other, or not at all. In the outbox they are one entry.
    * @param {string} conv
-   * @param {unknown[]} _bodies
-   * @returns {Promise<Sent[]>}
+   * @param {unknown[]} bodies 1 to 256 JSON values; taken as they are now
+   * @param {{ type?: string, id?: string }} [options] `id`: of the package; the same id again is the same package
+   * @returns {Promise<Sent[]>} in order, as send(); rejects as send(), and with `package_incomplete` where
+   *   `onIncomplete` is 'abandon'
    */
-  async sendPackage(conv, _bodies) {
-    throw new EveryonceError('UNSUPPORTED', 'packages are not sent by this version', { conv });
+  async sendPackage(conv, bodies, { type, id } = {}) {
+    return this.#take(conv, { type, id }, () => {
+      checkBodies(bodies);
+      const { random } = this.#session.options;
+      return { bodyText: '', parts: bodies.map((body) => ({ id: randomId(random), bodyText: textOf(body) })) };
+    });
   }
 
   /** What waits for the server, in order within each conversation; empty until the outbox is open. @returns {Outgoing[]} */
@@ -281,6 +298,12 @@ export class Client extends Emitter {
     check(good, 'members', members, `at most ${LIMITS.members} user ids`);
     await this.#session.ask({ t, conv, members, ...more });
   }
+}
+
+/** @param {import('./outbox-state.js').Entry} entry that was accepted */
+function placesOf({ accepted }) {
+  const { mids, ...first } = /** @type {import('./outbox-state.js').Accepted} */ (accepted);
+  return (mids ?? [first.mid]).map((mid, i) => ({ t: 'ack', ...first, seq: first.seq + i, mid, dup: true }));
 }
 
 /** @param {unknown} body @returns {string} */

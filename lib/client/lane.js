@@ -5,8 +5,9 @@
  * watches the oldest only: a timer per message would let a resend overtake. Anything that says "go back" (time-out,
  * gap, a new connection) moves the cursor back, so order is kept by construction.
  */
-import { EveryonceError, LIMITS, encodeSend, errorOf, utf8Bytes } from '../protocol/index.js';
+import { EveryonceError, LIMITS, errorOf } from '../protocol/index.js';
 import { backoff } from './clock.js';
+import { bodiesOf, encodeEntry, idsOf, incompleteError, isTooLarge, sentOf } from './package.js';
 import { Recovery } from './recovery.js';
 import { Send } from './send.js';
 
@@ -28,7 +29,7 @@ const LONGEST_RETRY_MS = 60_000;
  * @property {import('./clock.js').Random} random
  * @property {import('./outbox.js').JournalOutbox} outbox
  * @property {import('./pace.js').RoundTrip} roundTrip
- * @property {{ ackTimeout: number, retries: number }} options
+ * @property {{ ackTimeout: number, retries: number, onIncomplete?: 'retry' | 'abandon' }} options
  * @property {boolean} online
  * @property {number} connection
  * @property {{ body: number, frame: number }} limits
@@ -39,6 +40,8 @@ const LONGEST_RETRY_MS = 60_000;
  * @property {(conv: string, epoch: number, seq: number) => void} own an own message has this place
  * @property {(reason: string) => void} connectionIsDead
  * @property {() => void} deviceIsTaken
+ * @property {(send: Send) => void} abandon gives up what the server has not stored
+ * @property {number} mostParts of a package that the server's rate lets through in time
  * @property {(lane: Lane) => void} emptied
  */
 
@@ -47,8 +50,10 @@ export class Lane {
   sends = [];
   /** What is only shown. @type {Map<string, Send>} */
   frozen = new Map();
-  /** @type {Map<string, Send>} */
+  /** By the ids of messages; a package, by those of all its parts. @type {Map<string, Send>} */
   byId = new Map();
+  /** A package that went out in part. @type {Send | null} */
+  #partly = null;
   /** Index in `sends` of what is transmitted next on this connection. */
   cursor = 0;
   /** A status or skip is under way; nothing is transmitted before its answer. */
@@ -75,10 +80,10 @@ export class Lane {
 
   /** @param {Entry} entry @returns {Send} */
   add(entry) {
-    const known = this.byId.get(entry.id);
+    const known = this.byId.get(idsOf(entry)[0]);
     if (known) return known;
     const send = new Send(entry);
-    this.byId.set(entry.id, send);
+    for (const id of send.ids) this.byId.set(id, send);
     if (entry.frozen) this.frozen.set(entry.id, send);
     else this.sends.push(send);
     return send;
@@ -93,6 +98,8 @@ export class Lane {
 
   goBack() {
     this.cursor = 0;
+    if (this.#partly) this.#partly.partsOut = 0;
+    this.#partly = null;
   }
 
   /** A connection is there: all that is unanswered, in order, before anything new. */
@@ -101,7 +108,7 @@ export class Lane {
     this.#pauses = 0;
     this.#endPause();
     this.#unwatch();
-    for (const send of this.sends) send.inFlight = 0;
+    for (const send of this.sends) Object.assign(send, { inFlight: 0, places: [] });
     this.goBack();
     this.pump();
   }
@@ -136,16 +143,17 @@ export class Lane {
         break;
       }
       if (entry.n - this.sends[0].entry.n >= this.#span() || send.held) break;
+      if (this.cursor > 0 && this.sends[this.cursor - 1].entry.parts) break; // nothing later before its answer
       if (entry.skip) {
         if (this.cursor === 0) void this.recovery.skip(entry.n, entry.n, send);
         break;
       }
-      const text = encodeSend(/** @type {any} */ (entry));
-      if (this.#tooLarge(entry, text)) {
+      const texts = encodeEntry(entry);
+      if (texts.length > host.mostParts || isTooLarge({ bodies: bodiesOf(entry), texts }, host.limits)) {
         void this.recovery.tooLarge(send);
         break;
       }
-      if (!host.transmit(text, this)) break;
+      if (!this.#transmit(send, texts)) break;
       this.cursor += 1;
       this.#transmitted(send);
     }
@@ -161,15 +169,23 @@ export class Lane {
     return host.outbox.state.isNew || host.proven.has(conv) ? LIMITS.sendSpan : 1;
   }
 
-  /** @param {Entry} entry @param {string} text */
-  #tooLarge({ bodyText }, text) {
-    const { body, frame } = this.host.limits;
-    return utf8Bytes(bodyText) > body || utf8Bytes(text) > frame;
+  /** A package may go out in several goes. @param {Send} send @param {string[]} texts @returns {boolean} all of it is out */
+  #transmit(send, texts) {
+    while (send.partsOut < texts.length) {
+      if (!this.host.transmit(texts[send.partsOut], this)) {
+        this.#partly = send;
+        return false;
+      }
+      send.partsOut += 1;
+      send.inFlight += 1;
+    }
+    send.partsOut = 0;
+    this.#partly = null;
+    return true;
   }
 
   /** @param {Send} send */
   #transmitted(send) {
-    send.inFlight += 1;
     send.attempts += 1;
     send.connection = this.host.connection;
     send.sentAt = this.host.clock.now();
@@ -227,7 +243,7 @@ export class Lane {
 
   /** @param {Send} send */
   remove(send) {
-    this.byId.delete(send.entry.id);
+    for (const id of send.ids) this.byId.delete(id);
     this.frozen.delete(send.entry.id);
     const index = this.sends.indexOf(send);
     if (index >= 0) this.sends.splice(index, 1);
@@ -243,28 +259,23 @@ export class Lane {
       this.host.roundTrip.measured(this.host.clock.now() - send.sentAt);
     }
     this.#pauses = 0;
-    this.accepted(send, ack);
+    send.inFlight = Math.max(0, send.inFlight - 1);
+    const places = send.answered(ack);
+    if (places) this.accepted(send, places);
     this.pump();
   }
 
-  /** @param {Send} send @param {Packet} place with seq, epoch, mid, at; `dup` where it was accepted earlier */
-  accepted(send, { seq, epoch, mid, at, dup, safe }) {
-    const { id } = send.entry;
+  /** @param {Send} send @param {Packet[]} places of each part, with seq, epoch, mid, at; `dup` where it was accepted earlier */
+  accepted(send, places) {
+    const { id, parts } = send.entry;
+    const [{ seq, epoch, mid, at }] = places;
     send.status = 'acked';
-    this.host.outbox.settle(send.entry, { seq, epoch, mid, at });
+    const mids = parts ? { mids: places.map((place) => place.mid) } : {};
+    this.host.outbox.settle(send.entry, { seq, epoch, mid, at, ...mids });
     this.host.proven.add(this.conv);
     this.remove(send);
     send.discarding?.reject(new EveryonceError('ALREADY_ACCEPTED', undefined, { id, conv: this.conv, seq }));
-    send.resolve({
-      id,
-      conv: this.conv,
-      seq,
-      epoch,
-      mid,
-      at,
-      dup: dup === true,
-      ...(safe === undefined ? {} : { safe }),
-    });
+    send.resolve(sentOf(send.entry, places));
     this.host.changed(send);
   }
 
@@ -278,7 +289,12 @@ export class Lane {
     else if (nack.code === 'conflict') this.host.deviceIsTaken();
     else if (nack.code === 'unknown_producer') void this.recovery.reintroduce();
     else if (nack.code === 'too_old') this.freeze(send);
-    else if (typeof nack.retry === 'number') this.later(nack.retry);
+    else if (nack.code === 'package_incomplete' && this.host.options.onIncomplete === 'abandon') {
+      if (!send.abandoned) {
+        send.abandoned = incompleteError(send.entry, nack);
+        this.host.abandon(send);
+      }
+    } else if (typeof nack.retry === 'number') this.later(nack.retry);
     else this.rejected(send, errorOf(nack, { id: send.entry.id, conv: this.conv }));
     this.pump();
   }
@@ -339,7 +355,7 @@ export class Lane {
   freeze(send) {
     this.host.outbox.freeze(send.entry);
     this.remove(send);
-    this.byId.set(send.entry.id, send);
+    for (const id of send.ids) this.byId.set(id, send);
     this.frozen.set(send.entry.id, send);
     this.#unconfirmed(send);
   }

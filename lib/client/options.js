@@ -13,6 +13,8 @@ import { MemoryOutbox } from './outbox.js';
  * @property {number} [retries] resends on one connection, and connections without an answer before `UNCONFIRMED`; default 3
  * @property {{ min?: number, max?: number }} [reconnect] ms between connections; default 250 to 15000
  * @property {'auto' | 'manual'} [backlog] whether what was missed comes to the handlers, or waits for offline(); default auto
+ * @property {'retry' | 'abandon'} [onIncomplete] whether a package that the server could not put together is sent again, or
+ *   rejects with `package_incomplete`; default retry
  * @property {any} [WebSocket] the class to connect with; default: the platform's
  * @property {number} [maxAttempts] calls of a handler that throws, before its message counts as handled; default 5
  * @property {number} [maxQueued] messages that the outbox holds, before send() rejects with `OUTBOX_FULL`; default 10000
@@ -38,6 +40,7 @@ export function readOptions(options) {
   need(typeof options === 'object' && options !== null, 'options', 'an object with a url');
   const { token, getToken, device, ackTimeout = 500, retries = 3, reconnect = {}, backlog = 'auto' } = options;
   const { maxAttempts = 5, maxQueued = 10_000, requestTimeout = 30_000, clock = systemClock, random } = options;
+  const { onIncomplete = 'retry' } = options;
   const { min = 250, max = 15_000 } = reconnect;
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
   const outbox = options.outbox ?? new MemoryOutbox();
@@ -49,6 +52,7 @@ export function readOptions(options) {
   need(Number.isInteger(retries) && retries >= 0, 'retries', 'an integer from 0');
   need(isNumber(min, 1) && isNumber(max, min), 'reconnect', '{ min, max } in ms, with min not above max');
   need(backlog === 'auto' || backlog === 'manual', 'backlog', "'auto' or 'manual'");
+  need(onIncomplete === 'retry' || onIncomplete === 'abandon', 'onIncomplete', "'retry' or 'abandon'");
   need(Number.isInteger(maxAttempts) && maxAttempts >= 1, 'maxAttempts', 'an integer from 1');
   need(Number.isInteger(maxQueued) && maxQueued >= 1, 'maxQueued', 'an integer from 1');
   need(isNumber(requestTimeout, 1), 'requestTimeout', 'a number of ms');
@@ -63,6 +67,7 @@ export function readOptions(options) {
     retries,
     reconnect: { min, max },
     backlog,
+    onIncomplete,
     WebSocket,
     maxAttempts,
     maxQueued,

@@ -7,7 +7,9 @@
 import { LIMITS } from '../protocol/index.js';
 
 /**
- * @typedef {{ seq: number, epoch: number, mid: string, at: number }} Accepted where and when the server stored it
+ * @typedef {{ seq: number, epoch: number, mid: string, at: number, mids?: string[] }} Accepted where and when the server
+ *   stored it; of a package, where its first part, and `mids` of all
+ * @typedef {{ id: string, bodyText: string }} Part of a package
  *
  * @typedef {object} Entry one message that the outbox holds
  * @property {string} conv
@@ -15,7 +17,8 @@ import { LIMITS } from '../protocol/index.js';
  * @property {number} n 0 while no number is given: behind messages that wait to be moved to a new device
  * @property {string} device the device that `n` belongs to; '' while there is none
  * @property {string} [type]
- * @property {string} bodyText the body as JSON text, '' for a number that is only to be skipped
+ * @property {string} bodyText the body as JSON text, '' for a number that is only to be skipped, and for a package
+ * @property {Part[]} [parts] a package: messages that share this number, and are stored together or not at all
  * @property {number} at ms, when it was taken
  * @property {number} order place among all that this outbox ever took
  * @property {boolean} [skip] given up: its number is to be skipped
@@ -204,7 +207,7 @@ const RECORDS = {
   /** { conv, id }: given up, its number is to be skipped. */
   skip(state, { id }) {
     const entry = state.byId.get(id);
-    if (entry) Object.assign(entry, { skip: true, bodyText: '', frozen: undefined });
+    if (entry) Object.assign(entry, { skip: true, bodyText: '', frozen: undefined, parts: undefined });
   },
 
   /** { conv, id }: can't be told any more whether it arrived. */

@@ -67,6 +67,11 @@ export class RateBucket {
     return Math.ceil((1 - this.#tokens) / perMs);
   }
 
+  /** How many packets may go within `ms`. @param {number} ms */
+  within(ms) {
+    return this.#perSecond === 0 ? Infinity : Math.floor(this.#perSecond * (1 + (0.9 * ms) / 1000));
+  }
+
   /** A packet that can not wait goes anyway, and what may wait pays for it. */
   spend() {
     if (this.#perSecond > 0) this.#tokens -= 1;

@@ -5,6 +5,22 @@
 import { EveryonceError, LIMITS } from '../protocol/index.js';
 
 /**
+ * Asks about any number of ids.
+ * @param {string[]} ids
+ * @param {(ids: string[]) => Promise<Packet>} ask a `status` about at most 100
+ * @returns {Promise<Packet>} the answers in one
+ */
+export async function statusOf(ids, ask) {
+  const whole = { t: 'status', found: [], unknown: [] };
+  for (let start = 0; start < ids.length; start += LIMITS.statusIds) {
+    const { found, unknown } = await ask(ids.slice(start, start + LIMITS.statusIds));
+    whole.found = whole.found.concat(found);
+    whole.unknown = whole.unknown.concat(unknown);
+  }
+  return whole;
+}
+
+/**
  * @typedef {import('../protocol/index.js').Packet} Packet
  * @typedef {import('./send.js').Send} Send
  */
@@ -132,16 +148,15 @@ export class Recovery {
    * @param {string} [device] whose they are, if not this one's
    */
   async #askStatus(sends, device) {
+    const ask = (/** @type {string[]} */ ids) =>
+      this.lane.host.ask({ t: 'status', conv: this.lane.conv, ids, ...(device ? { device } : {}) });
     const waiting = [...sends];
     for (let start = 0; start < waiting.length; start += LIMITS.statusIds) {
       const part = waiting.slice(start, start + LIMITS.statusIds);
-      const ids = part.map((send) => send.entry.id);
-      const answer = await this.lane.host.ask({
-        t: 'status',
-        conv: this.lane.conv,
-        ids,
-        ...(device ? { device } : {}),
-      });
+      const answer = await statusOf(
+        part.flatMap((send) => send.ids),
+        ask,
+      );
       this.#settleByStatus(part, answer);
     }
   }
@@ -150,12 +165,15 @@ export class Recovery {
   #settleByStatus(sends, { found, unknown }) {
     const places = new Map(found.map((/** @type {any} */ place) => [place?.id, place]));
     for (const send of sends) {
-      const place = /** @type {any} */ (places.get(send.entry.id));
-      if (place) {
+      const mine = send.ids.map((id) => /** @type {any} */ (places.get(id)));
+      if (mine.every((place) => place)) {
         if (send.entry.device === this.lane.host.outbox.state.device)
-          this.lane.host.own(this.lane.conv, place.epoch, place.seq);
-        this.lane.accepted(send, { ...place, dup: true });
-      } else if (unknown.includes(send.entry.id)) this.lane.freeze(send);
+          for (const { epoch, seq } of mine) this.lane.host.own(this.lane.conv, epoch, seq);
+        this.lane.accepted(
+          send,
+          mine.map((place) => ({ ...place, dup: true })),
+        );
+      } else if (send.ids.some((id) => unknown.includes(id))) this.lane.freeze(send);
     }
   }
 
@@ -168,7 +186,7 @@ export class Recovery {
    */
   async discard(send, answer) {
     send.held = false;
-    if (!this.lane.byId.has(send.entry.id)) {
+    if (!this.lane.byId.has(send.ids[0])) {
       throw new EveryonceError(send.status === 'acked' ? 'ALREADY_ACCEPTED' : 'NOT_FOUND', undefined, {
         id: send.entry.id,
       });
@@ -176,10 +194,11 @@ export class Recovery {
     const skipped = new Promise((resolve, reject) => (send.discarding = { resolve: () => resolve(undefined), reject }));
     skipped.catch(() => {});
     const wasFrozen = this.lane.frozen.has(send.entry.id);
-    if (answer.found.some((/** @type {any} */ place) => place?.id === send.entry.id))
+    if (answer.found.some((/** @type {any} */ place) => send.ids.includes(place?.id)))
       this.#settleByStatus([send], answer);
     else {
-      const error = new EveryonceError('DISCARDED', undefined, { id: send.entry.id, conv: this.lane.conv });
+      const discarded = new EveryonceError('DISCARDED', undefined, { id: send.entry.id, conv: this.lane.conv });
+      const error = send.abandoned ?? discarded;
       if (wasFrozen || send.entry.n === 0 || send.entry.device !== this.lane.host.outbox.state.device) {
         // No number of this device is in use: nothing to skip.
         this.lane.rejected(send, error);

@@ -1,7 +1,10 @@
+import { idsOf } from './package.js';
+
 /**
- * One message on its way: what this process knows about it beside its durable Entry, and who waits for it.
+ * One message, or one package, on its way: what this process knows about it beside its durable Entry, and who waits for it.
  *
  * @typedef {import('./outbox-state.js').Entry} Entry
+ * @typedef {import('../protocol/index.js').Packet} Packet
  * @typedef {import('../protocol/index.js').EveryonceError} EveryonceError
  * @typedef {{ id: string, conv: string, seq: number, epoch: number, mid: string, at: number, dup: boolean, safe?: string }} Sent
  */
@@ -22,7 +25,13 @@ export class Send {
   silentConnections = 0;
   /** Not to be transmitted while someone asks what became of it. */
   held = false;
-  /** @type {((sent: Sent) => void)[]} */
+  /** Parts of a package that were transmitted since the lane last went back. */
+  partsOut = 0;
+  /** Where parts of a package were accepted. @type {Packet[]} */
+  places = [];
+  /** A package that is not to be sent again, because of this. @type {EveryonceError | null} */
+  abandoned = null;
+  /** Of a package, with one for each part. @type {((sent: any) => void)[]} */
   resolvers = [];
   /** @type {((error: EveryonceError) => void)[]} */
   rejecters = [];
@@ -32,10 +41,22 @@ export class Send {
   /** @param {Entry} entry */
   constructor(entry) {
     this.entry = entry;
+    /** Under which the server answers. */
+    this.ids = idsOf(entry);
     if (entry.frozen) this.status = 'unconfirmed';
   }
 
-  /** @returns {Promise<Sent>} */
+  /**
+   * Notes an acceptance.
+   * @param {Packet} place
+   * @returns {Packet[] | null} all of them in order, once all parts are accepted
+   */
+  answered(place) {
+    this.places[this.ids.indexOf(place.id)] = place;
+    return this.ids.every((_, i) => this.places[i]) ? this.places : null;
+  }
+
+  /** @returns {Promise<any>} Sent; of a package, Sent[] */
   promise() {
     return new Promise((resolve, reject) => {
       this.resolvers.push(resolve);
@@ -43,7 +64,7 @@ export class Send {
     });
   }
 
-  /** @param {Sent} sent */
+  /** @param {Sent | Sent[]} sent */
   resolve(sent) {
     for (const resolve of this.resolvers) resolve(sent);
     this.resolvers = [];

@@ -3,10 +3,14 @@
  */
 import { EveryonceError } from '../protocol/index.js';
 import { Lane } from './lane.js';
+import { lastSeqOf } from './package.js';
 import { RateBucket, RoundTrip } from './pace.js';
+import { statusOf } from './recovery.js';
 
 /** Wait before lanes that met a full socket are pumped again, ms. */
 const FULL_SOCKET_MS = 20;
+/** A package whose parts take longer than this to send would not be put together in the server's 5 s, ms. */
+const LONGEST_PACKAGE_MS = 4_000;
 
 /**
  * @typedef {import('./send.js').Send} Send
@@ -18,7 +22,7 @@ const FULL_SOCKET_MS = 20;
  * @property {import('./clock.js').Clock} clock
  * @property {import('./clock.js').Random} random
  * @property {import('./outbox.js').JournalOutbox} outbox
- * @property {{ ackTimeout: number, retries: number }} options
+ * @property {{ ackTimeout: number, retries: number, onIncomplete?: 'retry' | 'abandon' }} options
  * @property {(text: string) => boolean} write puts a packet on the connection; false where it takes none now
  * @property {(question: Packet, options?: { sticky?: boolean }) => Promise<Packet>} ask
  * @property {(send: Send, error?: EveryonceError) => void} changed
@@ -68,10 +72,10 @@ export class Sender {
     return send;
   }
 
-  /** @param {string} id @returns {Send | undefined} */
+  /** @param {string} id of a message, or of a package @returns {Send | undefined} */
   find(id) {
-    const conv = this.outbox.state.byId.get(id)?.conv;
-    return conv === undefined ? undefined : this.#lanes.get(conv)?.byId.get(id);
+    const entry = this.outbox.state.byId.get(id);
+    return entry && this.#lanes.get(entry.conv)?.byId.get(entry.parts ? entry.parts[0].id : id);
   }
 
   /** All that waits, in order within each conversation. @returns {Send[]} */
@@ -115,13 +119,14 @@ export class Sender {
   onVoid(conv, epoch, keep) {
     const again = this.outbox.reoffer(
       conv,
-      ({ accepted }) => accepted !== undefined && accepted.seq > keep && accepted.epoch !== epoch,
+      (entry) => entry.accepted !== undefined && lastSeqOf(entry) > keep && entry.accepted.epoch !== epoch,
     );
     if (again.length > 0) this.#lane(conv).offerAgain(again);
   }
 
   /** Offers an unconfirmed message now. @param {Send} send @returns {Promise<Sent>} */
   retry(send) {
+    send.abandoned = null;
     const promise = send.promise();
     if (send.entry.frozen) {
       send.reject(new EveryonceError('too_old', undefined, { id: send.entry.id, conv: send.entry.conv }));
@@ -139,11 +144,13 @@ export class Sender {
 
   /** Asks whether a message arrived, and gives it up if not. @param {Send} send @returns {Promise<void>} */
   async discard(send) {
-    const { id, conv, device } = send.entry;
+    const { conv, device } = send.entry;
     send.held = true;
     const ofOther = device !== '' && device !== this.outbox.state.device ? { device } : {};
     try {
-      const answer = await this.host.ask({ t: 'status', conv, ids: [id], ...ofOther }, { sticky: true });
+      const ask = (/** @type {string[]} */ ids) =>
+        this.host.ask({ t: 'status', conv, ids, ...ofOther }, { sticky: true });
+      const answer = await statusOf(send.ids, ask);
       await this.#lane(conv).recovery.discard(send, answer);
     } finally {
       send.held = false;
@@ -217,6 +224,15 @@ export class Sender {
   /** @param {string} reason */
   connectionIsDead(reason) {
     this.host.connectionIsDead(reason);
+  }
+
+  /** @param {Send} send */
+  abandon(send) {
+    this.discard(send).catch(() => {}); // stored after all, or the client is closed and it is tried again
+  }
+
+  get mostParts() {
+    return Math.max(1, this.#rate.within(LONGEST_PACKAGE_MS));
   }
 
   deviceIsTaken() {

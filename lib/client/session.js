@@ -14,7 +14,7 @@ import { Transport } from './transport.js';
  * @typedef {import('../protocol/index.js').Packet} Packet
  * @typedef {import('./send.js').Send} Send
  * @typedef {import('./options.js').ClientOptions} ClientOptions
- * @typedef {{ id: string, conv: string, state: string, attempts: number, type: string, body: any, at: number }} Outgoing
+ * @typedef {{ id: string, conv: string, state: string, attempts: number, type: string, body: any, at: number, parts?: { id: string, body: any }[] }} Outgoing
  */
 
 /** Time for the server to answer what the client asks for itself; then the connection is taken for dead, ms. */
@@ -87,7 +87,7 @@ export class Session {
       random,
       outbox,
       ask,
-      options: { ackTimeout, retries },
+      options: { ackTimeout, retries, onIncomplete: this.options.onIncomplete },
       write: (text) => this.transport.writable && this.transport.send(text),
       changed: (send, error) => this.#onChanged(send, error),
       own: (conv, epoch, seq) => this.receiver.onOwn(conv, epoch, seq),
@@ -325,6 +325,8 @@ export class Session {
 
 /** What the application sees of a message on its way. @param {Send} send @returns {Outgoing} */
 export function outgoing({ entry, status, attempts }) {
-  const { id, conv, type = 'text', bodyText, at } = entry;
-  return { id, conv, state: status, attempts, type, body: bodyText === '' ? null : JSON.parse(bodyText), at };
+  const { id, conv, type = 'text', bodyText, parts, at } = entry;
+  const shown = { id, conv, state: status, attempts, type, body: bodyText === '' ? null : JSON.parse(bodyText), at };
+  if (!parts) return shown;
+  return { ...shown, parts: parts.map((part) => ({ id: part.id, body: JSON.parse(part.bodyText) })) };
 }

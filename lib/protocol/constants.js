@@ -19,6 +19,8 @@ export const LIMITS = Object.freeze({
   members: 200,
   /** Parts of one package. */
   packageParts: 256,
+  /** Bytes of the bodies of one package. */
+  packageBytes: 4_194_304,
   /** Nesting of a body. */
   bodyDepth: 64,
   /** Characters of a string `rid`. */

@@ -42,11 +42,12 @@ export function encodePacket(packet) {
 /**
  * A `send` whose body is given as the JSON text that was made when the message was first taken, so that every
  * transmission carries the same bytes.
- * @param {{ conv: string, id: string, n?: number, type?: string, bodyText: string }} message
+ * @param {{ conv: string, id: string, n?: number, type?: string, bodyText: string, pkg?: { id: string, i: number, total: number } }} message
  * @returns {string}
  */
-export function encodeSend({ conv, id, n, type, bodyText }) {
-  const head = JSON.stringify({ t: 'send', conv, id, n, ...(type === undefined || type === 'text' ? {} : { type }) });
+export function encodeSend({ conv, id, n, type, bodyText, pkg }) {
+  const named = type === undefined || type === 'text' ? {} : { type };
+  const head = JSON.stringify({ t: 'send', conv, id, n, ...named, pkg });
   return `${head.slice(0, -1)},"body":${bodyText}}`;
 }
 

@@ -33,6 +33,7 @@ describe('client: options', () => {
       ['retries', -1],
       ['reconnect', { min: 5, max: 1 }],
       ['backlog', 'later'],
+      ['onIncomplete', 'forget'],
       ['maxAttempts', 0],
       ['maxQueued', 0.5],
     ]) {
@@ -49,7 +50,8 @@ describe('client: options', () => {
     await assert.rejects(client.send(DM, 1, { id: 'short' }), { code: 'INVALID_ARGUMENT', field: 'id' });
     await assert.rejects(client.send(DM, 1, { type: 'system.members' }), { code: 'INVALID_ARGUMENT', field: 'type' });
     await assert.rejects(client.createConversation('dm:a:b', []), { code: 'INVALID_ARGUMENT', field: 'conv' });
-    await assert.rejects(client.sendPackage(DM, [1]), { code: 'UNSUPPORTED' });
+    await assert.rejects(client.sendPackage(DM, []), { code: 'INVALID_ARGUMENT', field: 'bodies' });
+    await assert.rejects(client.sendPackage(DM, [1, undefined]), { code: 'INVALID_ARGUMENT', field: 'body' });
     assert.deepEqual(client.outbox(), []);
   });
 });

@@ -10,7 +10,11 @@ export class FakeServer {
   conversations = new Map();
   devices = new Map();
   groups = new Map();
+  /** Packages whose parts are not all there, by device, conversation and n. */
+  held = new Map();
   refuseTokens = false;
+  /** Sends that get lost: (packet) → true. */
+  dropPart;
   /** Chance that a send is answered `unavailable`. */
   unavailable = 0;
   /** Types that are not answered at all. */
@@ -241,6 +245,7 @@ class Connection {
     const { conv, id, n, type = 'text', body } = packet;
     const { server } = this;
     const nack = (code, more) => this.send({ t: 'nack', conv, id, n, code, message: code, ...more });
+    if (server.dropPart?.(packet)) return;
     if (server.random() < server.unavailable) return nack('unavailable', { retry: 20 });
     const member = server.isMember(conv, this.user);
     const log = server.conversations.get(conv) ?? (member ? server.conversation(conv) : undefined);
@@ -248,12 +253,15 @@ class Connection {
     if (!member && producer.last === 0) return nack('unknown_conv');
     if (n <= producer.last) {
       const answer = producer.answers.get(n);
+      const part = answer?.parts?.find((stored) => stored.id === id);
+      if (part) return this.send({ t: 'ack', conv, id, n, ...part, safe: 'disk', dup: true });
       if (!answer || answer.id !== id) return nack(n <= producer.last - WINDOW ? 'too_old' : 'conflict');
       return answer.code ? nack(answer.code) : this.send({ t: 'ack', conv, id, n, ...answer, safe: 'disk', dup: true });
     }
     if (producer.last === 0 && n > 1) return nack('unknown_producer');
     if (n > producer.last + 1) return nack('gap', { retry: 0, expected: producer.last + 1 });
     if ([...producer.answers.values()].some((answer) => answer.id === id)) return nack('conflict');
+    if (packet.pkg) return this.hold(packet, log, producer);
     log.producers.set(this.key, producer);
     producer.last = n;
     const code = member ? server.authorize(packet, this.user) : 'forbidden';
@@ -264,6 +272,44 @@ class Connection {
     const { seq, epoch, mid, at } = server.store(conv, { from: this.user, device: this.device, id, type, body, n });
     producer.answers.set(n, { id, seq, epoch, mid, at });
     this.send({ t: 'ack', conv, id, n, seq, epoch, mid, at, safe: 'disk' });
+  }
+
+  /** Keeps a part until all are there, five seconds at most, over all connections of the device. */
+  hold(packet, log, producer) {
+    const { server, user, device } = this;
+    const { conv, n, pkg } = packet;
+    const key = `${this.key}/${conv}/${n}`;
+    const answer = (packets) => {
+      for (const connection of server.connections) {
+        if (connection.key !== this.key) continue;
+        for (const one of packets) connection.send(one);
+        connection.flush();
+      }
+    };
+    if (!server.held.has(key)) {
+      const held = new Map();
+      server.held.set(key, held);
+      server.clock.setTimeout(() => {
+        if (server.held.get(key) !== held) return;
+        server.held.delete(key);
+        const refusal = { t: 'nack', conv, n, code: 'package_incomplete', message: 'incomplete', retry: 0 };
+        answer([...held.values()].map(({ id }) => ({ ...refusal, id })));
+      }, 5000);
+    }
+    const held = server.held.get(key);
+    held.set(pkg.i, packet);
+    if (held.size < pkg.total) return;
+    server.held.delete(key);
+    log.producers.set(this.key, producer);
+    producer.last = n;
+    const parts = [...held.entries()]
+      .sort(([a], [b]) => a - b)
+      .map(([, { id, type = 'text', body }]) => {
+        const { seq, epoch, mid, at } = server.store(conv, { from: user, device, id, type, body, n });
+        return { id, seq, epoch, mid, at };
+      });
+    producer.answers.set(n, { parts, seq: parts[0].seq });
+    answer(parts.map((part) => ({ t: 'ack', conv, n, ...part, safe: 'disk' })));
   }
 
   on_status({ rid, conv, ids, device = this.device }) {
