@@ -2,8 +2,9 @@
 // JavaScript must make; the grammar of names is checked where the packet is decoded.
 
 import { randomUUID } from 'node:crypto';
-import { LIMITS } from '../protocol/constants.js';
+import { LIMITS as PROTOCOL } from '../protocol/constants.js';
 import { check, checkConversation, checkDevice, checkSeq, isUser } from '../protocol/identifiers.js';
+import { LIMITS } from './defaults.js';
 
 /**
  * @typedef {{ conv: string, from: string, id?: string, type?: string, body: unknown }} Publication
@@ -18,6 +19,9 @@ import { check, checkConversation, checkDevice, checkSeq, isUser } from '../prot
 
 /** On whose behalf a call is made that the server makes by itself. */
 const SERVER_ITSELF = '';
+
+/** Lowered to `limits.page`. */
+const FULL_PAGE = LIMITS.page.max;
 
 /**
  * @param {Requests} requests
@@ -70,7 +74,7 @@ export async function changeMembers(requests, t, conv, users, by = SERVER_ITSELF
  * @param {HistoryRange} range
  * @returns {Promise<{ items: Item[], more: boolean }>} ascending by seq
  */
-export async function history(requests, conv, { before, after, limit }) {
+export async function history(requests, conv, { before, after, limit = FULL_PAGE }) {
   checkConversation(conv);
   if (before !== undefined) checkSeq(before, 'before');
   if (after !== undefined) checkSeq(after, 'after');
@@ -107,7 +111,7 @@ export async function counts(requests, user, device) {
  * @param {PullPage} page
  * @returns {Promise<{ items: Item[], covers: [string, number, number, number][], next?: string }>}
  */
-export async function pull(requests, user, device, { conv, limit, order, next, hold }) {
+export async function pull(requests, user, device, { conv, limit = FULL_PAGE, order, next, hold }) {
   checkUser(user, 'user');
   checkDevice(device);
   if (conv !== undefined) checkConversation(conv);
@@ -119,8 +123,7 @@ export async function pull(requests, user, device, { conv, limit, order, next, h
 
 /** @param {unknown} limit */
 function checkLimit(limit) {
-  const good = limit === undefined || (Number.isSafeInteger(limit) && Number(limit) >= 1);
-  check(good, 'limit', limit, 'a whole number from 1');
+  check(Number.isSafeInteger(limit) && Number(limit) >= 1, 'limit', limit, 'a whole number from 1');
 }
 
 /**
@@ -140,6 +143,6 @@ function checkMembers(members) {
 /** @param {string[]} members */
 function inPackets(members) {
   const packets = [];
-  for (let at = 0; at < members.length; at += LIMITS.members) packets.push(members.slice(at, at + LIMITS.members));
+  for (let at = 0; at < members.length; at += PROTOCOL.members) packets.push(members.slice(at, at + PROTOCOL.members));
   return packets;
 }

@@ -13,16 +13,20 @@ const namedEdge = (name) => ({
 describe('http', () => {
   let http;
   let unmount;
-  let ready = true;
+  let health = 'ok';
   const source = {
-    isReady: () => ready,
+    health: async () => health,
+    calls: {
+      owns: (name) => name === 'publish',
+      handle: async (name, request, response) => response.end(`call ${name} ${request.method}`),
+    },
     metrics: async () => 'everyonce_connections 1\n',
     metricsType: () => 'text/plain; version=0.0.4',
   };
   const get = (path, options) => fetch(`http://127.0.0.1:${http.port}${path}`, options);
 
   const start = async (path = '/everyonce') => {
-    ready = true;
+    health = 'ok';
     http = await listening((request, response) => response.end(`app ${request.url}`));
     unmount = mount(http, new HttpEndpoints(path, source), namedEdge('edge'));
   };
@@ -35,11 +39,13 @@ describe('http', () => {
     }
   });
 
-  it('healthz: 200, and 503 while it closes', async () => {
+  it('healthz: 200, and 503 with the reason', async () => {
     const up = await get('/everyonce/healthz?x=1');
     assert.deepEqual([up.status, await up.json()], [200, { status: 'ok' }]);
-    ready = false;
-    assert.equal((await get('/everyonce/healthz')).status, 503);
+    for (health of ['closing', 'unavailable']) {
+      const down = await get('/everyonce/healthz');
+      assert.deepEqual([down.status, await down.json()], [503, { status: health }]);
+    }
   });
 
   it('metrics, as Prometheus reads them', async () => {
@@ -74,10 +80,9 @@ describe('http', () => {
   it('says what is not here, and what is not here yet', async () => {
     const missing = await get('/everyonce/nothing');
     assert.deepEqual([missing.status, (await missing.json()).error.code], [404, 'not_found']);
-    for (const path of ['publish', 'tokens?count=3', 'conversations', 'conversations/g:a/members']) {
-      const response = await get(`/everyonce/${path}`, { method: 'POST', body: '{}' });
-      assert.deepEqual([response.status, (await response.json()).error.code], [501, 'unsupported']);
-    }
+    const tokens = await get('/everyonce/tokens?count=3', { method: 'POST', body: '{}' });
+    assert.deepEqual([tokens.status, (await tokens.json()).error.code], [501, 'unsupported']);
+    assert.equal(await (await get('/everyonce/publish?x', { method: 'POST' })).text(), 'call publish POST');
     assert.equal((await get('/everyonce')).status, 426);
     const wrong = await get('/everyonce/healthz', { method: 'DELETE' });
     assert.deepEqual([wrong.status, wrong.headers.get('allow')], [405, 'GET, HEAD']);

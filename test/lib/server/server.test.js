@@ -91,12 +91,49 @@ describe('server', () => {
 
   it('reads what the engine answers, without the wrapping', async () => {
     const page = server.history('g:a', { before: 9, limit: 5 });
-    const { request } = await answer({ t: 'page', rid: 1, items: [], more: false });
-    assert.deepEqual({ ...request, rid: 0 }, { rid: 0, t: 'history', conv: 'g:a', before: 9, limit: 5 });
+    const { user, request } = await answer({ t: 'page', rid: 1, items: [], more: false });
+    assert.deepEqual([user, { ...request, rid: 0 }], ['', { rid: 0, t: 'history', conv: 'g:a', before: 9, limit: 5 }]);
     assert.deepEqual(await page, { items: [], more: false });
     const counts = server.counts('alice', 'phone');
-    await answer({ t: 'error', code: 'unsupported', message: 'not yet' });
-    await assert.rejects(counts, { code: 'unsupported' });
+    await answer({ t: 'error', code: 'unavailable', message: 'not now', retry: 1000 });
+    await assert.rejects(counts, { code: 'unavailable', retryAfterMs: 1000, user: 'alice' });
+  });
+
+  it('counts over as many answers as it takes, as that device', async () => {
+    const counts = server.counts('alice', 'phone');
+    const [a, b] = ['g:a', 'g:b'].map((conv) => ({ conv, epoch: 1, unread: 1, head: 1, got: 0 }));
+    await answer({ t: 'counts', rid: 1, total: 2, convs: [a], more: true });
+    await new Promise((resolve) => setImmediate(resolve));
+    const { user, request } = await answer({ t: 'counts', rid: 2, total: 2, convs: [b] });
+    assert.deepEqual([user, request.after], ['alice', 'g:a']);
+    assert.deepEqual(await counts, { total: 2, convs: [a, b] });
+    assert.deepEqual(engine.of('request').map(([, , , device]) => device), ['phone', 'phone']); // prettier-ignore
+  });
+
+  it('pulls as a device', async () => {
+    const page = server.pull('alice', 'phone', { conv: 'g:a', order: 'newest', next: 'x' });
+    const { user, request } = await answer({ t: 'page', rid: 1, items: [], covers: [['g:a', 1, 1, 2]] });
+    const wanted = { rid: request.rid, t: 'pull', conv: 'g:a', limit: 1000, order: 'newest', next: 'x' };
+    assert.deepEqual([user, request], ['alice', wanted]);
+    assert.equal(engine.of('request').at(-1)[3], 'phone');
+    assert.deepEqual(await page, { items: [], covers: [['g:a', 1, 1, 2]] });
+  });
+
+  it('names the argument that is wrong', async () => {
+    const wrong = [
+      ['conv', server.history('a')],
+      ['before', server.history('g:a', { before: -1 })],
+      ['after', server.history('g:a', { after: 1.5 })],
+      ['limit', server.history('g:a', { limit: 0 })],
+      ['user', server.counts('a b', 'phone')],
+      ['device', server.counts('alice', 'server')],
+      ['device', server.pull('alice')],
+      ['conv', server.pull('alice', 'phone', { conv: 'x' })],
+      ['limit', server.pull('alice', 'phone', { limit: '5' })],
+      ['conv', server.createConversation()],
+    ];
+    for (const [field, call] of wrong) await assert.rejects(call, { code: 'INVALID_ARGUMENT', field });
+    assert.equal(engine.of('request').length, 0);
   });
 
   it('tells events after the batch, so that a listener can not break it', async () => {
@@ -196,10 +233,10 @@ describe('server', () => {
       const http = await listening();
       const before = http.listeners('request');
       server.attach(http, { path: '/chat' });
-      assert.equal((await fetch(`http://127.0.0.1:${http.port}/chat/healthz`)).status, 200);
+      assert.equal((await fetch(`http://127.0.0.1:${http.port}/chat/metrics`)).status, 200);
       await server.close();
       assert.deepEqual(http.listeners('request'), before);
-      assert.equal((await fetch(`http://127.0.0.1:${http.port}/chat/healthz`)).status, 404);
+      assert.equal((await fetch(`http://127.0.0.1:${http.port}/chat/metrics`)).status, 404);
       await closeServer(http);
     });
   });

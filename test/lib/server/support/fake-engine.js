@@ -60,8 +60,8 @@ export class FakeEngine {
     this.#note('lagging', connection, lagging);
   }
 
-  request(id, user, packet) {
-    this.#note('request', id, user, JSON.parse(packet.toString()));
+  request(id, user, packet, device) {
+    this.#note('request', id, user, JSON.parse(packet.toString()), device);
     return true;
   }
 
