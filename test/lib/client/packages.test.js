@@ -100,7 +100,7 @@ describe('client: packages', () => {
     ['abandon', 'package_incomplete'],
   ]) {
     it(`${onIncomplete}: what the server could not put together`, async () => {
-      const { clock, server, makeClient, online } = makeWorld();
+      const { clock, network, server, makeClient, online } = makeWorld();
       const alice = makeClient('alice', { onIncomplete });
       await online(alice);
       server.dropPart = ({ pkg }) => pkg?.i === 1;
@@ -109,7 +109,10 @@ describe('client: packages', () => {
         ({ code }) => code,
       );
       const next = alice.send(DM, 'next');
-      await clock.advance(5200);
+      await clock.advance(4900);
+      const sends = network.received.filter(({ t }) => t === 'send');
+      assert.ok(sends.length >= 2 && sends.every(({ n }) => n === 1), 'nothing later before the package is answered');
+      await clock.advance(300);
       server.dropPart = undefined;
       await clock.advance(20_000);
       assert.deepEqual(await sent, expected);
