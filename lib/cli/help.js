@@ -6,9 +6,11 @@ export const HELP = `everyonce serve [options]    run the server
   --host HOST           address to listen on (${DEFAULTS.host})
   --path PATH           where WebSockets are opened (${DEFAULTS.path})
   --data DIR            directory of the embedded store (${DEFAULTS.data})
+  --restored            the store may have lost its end (a snapshot of the disk, a repair): begin new epochs, once
   --durability CLASS    disk: an acked message is synced to disk; memory: it survives a crash of the process, but the
                         last ones not a power cut (disk)
   --origins A,B         browsers' pages that may connect, like https://example.com (those of the same host)
+  --service-key KEY     who brings it over HTTP as Authorization: Bearer publishes in anybody's name
   --rate N              packets per second and connection, 0: no limit (${LIMITS.rate.value})
   --window N            messages pushed to a device before it acks (${LIMITS.window.value})
 
@@ -16,6 +18,9 @@ who is it? one of
   --jwt-secret S        tokens are JWTs, HS256/384/512, by a secret of at least 32 bytes
   --jwks URL            tokens are JWTs, by the public keys found there
   --insecure            the token is the user's name; loopback only, for tests and examples
+
+everyonce backup --data DIR --to DIR2      copy the store, of a running server or a stopped one
+everyonce inspect --data DIR [CONVERSATION] [--json]   show what the store holds
 
 everyonce --version
 everyonce --help`;

@@ -1,13 +1,20 @@
 // The command line: which command, and what is said about those that this version does not have.
 
 import { readFileSync } from 'node:fs';
+import { backup } from './backup.js';
 import { HELP } from './help.js';
-import { serve } from './serve.js';
+import { inspect } from './inspect.js';
+import { complain, serve } from './serve.js';
 
 /** Exit codes. */
 export const EXIT = Object.freeze({ OK: 0, FAILED: 1, USAGE: 2 });
 
-const LATER = new Set(['torture', 'inspect', 'backup']);
+const LATER = new Set(['torture']);
+/** Commands that do one thing and end. */
+const TASKS = new Map([
+  ['backup', backup],
+  ['inspect', inspect],
+]);
 
 /**
  * @param {string[]} args what follows `everyonce`
@@ -21,11 +28,21 @@ export async function run(args, say = { out: (line) => console.log(line), err: (
     return EXIT.OK;
   }
   const wantsHelp = rest.includes('--help') || rest.includes('-h');
-  if (command === '--help' || command === '-h' || command === 'help' || (command === 'serve' && wantsHelp)) {
+  const task = TASKS.get(command);
+  const isKnown = command === 'serve' || task !== undefined;
+  if (command === '--help' || command === '-h' || command === 'help' || (isKnown && wantsHelp)) {
     say.out(HELP);
     return EXIT.OK;
   }
   if (command === 'serve') return serve(rest, say);
+  if (task) {
+    try {
+      await task(rest, say);
+      return EXIT.OK;
+    } catch (error) {
+      return complain(error, say);
+    }
+  }
   if (command === undefined) say.err(HELP);
   else if (LATER.has(command)) say.err(`everyonce: ${command} is not in this version`);
   else say.err(`everyonce: there is no command ${command}; see everyonce --help`);

@@ -26,12 +26,13 @@ const FLAGS = {
   restored: { type: 'boolean' },
 };
 
-const LATER = ['redis', 'retention-days', 'service-key', 'restored'];
+const LATER = ['redis', 'retention-days'];
 
 /** createServer's options by the flag that sets them, so that an error names what was typed. */
 const FLAG_OF = new Map([
   ['authenticate', '--jwt-secret, --jwks or --insecure'],
   ['jwtSecret', '--jwt-secret'],
+  ['serviceKey', '--service-key'],
   ['limits.rate', '--rate'],
   ['limits.window', '--window'],
 ]);
@@ -92,6 +93,8 @@ export function readFlags(args) {
       jwtSecret: flags['jwt-secret'],
       jwks: flags.jwks,
       insecure: values.insecure === true ? true : undefined,
+      restored: values.restored === true ? true : undefined,
+      serviceKey: flags['service-key'],
       origins: origins?.split(',').map((origin) => origin.trim()),
       limits: { rate: integer(flags, 'rate'), window: integer(flags, 'window') },
     },
@@ -119,12 +122,16 @@ function bad(name, wanted) {
 }
 
 /**
+ * Says what went wrong, and what was typed wrong.
+ *
  * @param {unknown} error
  * @param {Say} say
+ * @returns {number} the exit code
  */
-function complain(error, say) {
+export function complain(error, say) {
   const { code = '', message = String(error), option = '' } = /** @type {EveryonceError} */ (error);
-  const isUsage = code === 'BAD_OPTION' || code === 'UNSUPPORTED' || code.startsWith('ERR_PARSE_ARGS');
+  const isUsage =
+    code === 'BAD_OPTION' || code === 'UNSUPPORTED' || code === 'INVALID_ARGUMENT' || code.startsWith('ERR_PARSE_ARGS');
   const flag = isUsage ? FLAG_OF.get(option) : undefined;
   say.err(`everyonce: ${flag && message.startsWith(option) ? flag + message.slice(option.length) : message}`);
   if (isUsage) say.err('see everyonce --help');

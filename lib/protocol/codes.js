@@ -69,6 +69,8 @@ export const SERVER_CODES = Object.freeze({
     'The data directory was written by a newer version of everyonce; upgrade, or use another directory.',
   ),
   STORE_CORRUPT: final('The store is damaged; restore a backup.'),
+  CONTROL_FAILED: final('The server can not be asked over its socket file, so backup and inspect need it stopped.'),
+  BACKUP_REFUSED: final('The copy can not be made there; `option` names what is wrong.'),
   STORE_STUCK: again('The store did not answer in time; what was under way may or may not be stored.'),
 });
 

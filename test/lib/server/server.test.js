@@ -32,6 +32,7 @@ describe('server', () => {
     assert.deepEqual(FakeEngine.last.options, {
       data: null,
       fsync: false,
+      restored: false,
       node: 'n1',
       limits: { frame: 65_536, body: 16_384, window: 9, page: 200, rate: 100 },
       dedupWindowMs: 86_400_000,
