@@ -7,6 +7,7 @@ import { Kind } from './native.js';
  * @property {(connection: number, frames: Buffer) => void} write
  * @property {(connection: number, code: number) => void} close
  * @property {(connection: number, hello: { token: string | null, device: string }) => void} authenticate
+ * @property {(question: number, asked: import('./authorize.js').Subject & { action: import('./authorize.js').Action }) => void} authorize
  * @property {(requestId: number, packet: Record<string, any> & { t: string }) => void} answer
  * @property {(event: Record<string, any> & { event: string }) => void} event
  * @property {() => boolean} wantsMessages whether events of messages are of use
@@ -39,6 +40,9 @@ export function dispatch(bytes, index, receiver) {
         break;
       case Kind.AUTHENTICATE:
         receiver.authenticate(id, parse(bytes, a, b));
+        break;
+      case Kind.AUTHORIZE:
+        receiver.authorize(id, parse(bytes, a, b));
         break;
       case Kind.ANSWER:
         receiver.answer(id, parse(bytes, a, b));

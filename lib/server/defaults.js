@@ -72,6 +72,8 @@ export const EDGE = Object.freeze({
   silentMs: PROTOCOL.silenceMs,
   /** an `authenticate` hook that has not answered by then has refused: 4401 */
   authenticateTimeoutMs: 10_000,
+  /** an `authorize` hook that has not answered by then has refused */
+  authorizeTimeoutMs: 10_000,
   /** a socket above `limits.buffered` whose peer takes not one byte for so long is cut */
   stuckMs: 30_000,
   /** times `limits.buffered`: above it a socket is cut at once, answers to its own requests included */

@@ -15,6 +15,7 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {{ frame: number, body: number, window: number, page: number, rate: number }} limits bytes, bytes, messages,
  *   items, packets per second
  * @property {number} dedupWindowMs how long an `id` without `n` is remembered
+ * @property {boolean} [authorize] ask by kAuthorize before what a user sends, reads or changes is done
  * @property {{ message: boolean }} events whether a record is wanted for each accepted message
  */
 
@@ -27,6 +28,7 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {(bytes: Buffer, index: Uint32Array, count: number) => number} submit takes received frames, triplets of
  *   (connection, offset, length) into `bytes`; copies them; returns how many it took from the front
  * @property {(connection: number, user: string) => void} accept who a kAuthenticate record's connection is
+ * @property {(question: number, allowed: boolean) => void} authorized the answer to a kAuthorize record
  * @property {(connection: number) => void} close the socket is gone, nothing is written to it any more
  * @property {(connection: number, lagging: boolean) => void} lagging its output buffer is above its bound, or below again
  * @property {(requestId: number, user: string, packet: Buffer, device?: string) => unknown} request the application's
@@ -79,6 +81,8 @@ export const Kind = Object.freeze({
   DRAIN: 5,
   /** the last record: the store is closed */
   STOPPED: 6,
+  /** bytes[a, a+b) is {"action","user","conv","members"?} of question `id`: may the user? */
+  AUTHORIZE: 7,
 });
 
 const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);

@@ -21,6 +21,8 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  *   a power cut may lose the last of them (a killed process does not)
  * @property {import('./authenticate.js').Authenticator} [authenticate] who is it? throw or return null: 4401. One of
  *   authenticate, jwtSecret, jwks and insecure must be given
+ * @property {import('./authorize.js').Authorizer} [authorize] may a member do this? only `true` allows; left out: all that
+ *   membership allows
  * @property {string} [jwtSecret] HS256, HS384 or HS512; at least 32 bytes; user = `sub`, `exp` required
  * @property {string} [jwks] URL of a JSON Web Key Set; RS, PS, ES, EdDSA
  * @property {boolean} [insecure] the token is the user's name; only from this machine
@@ -46,6 +48,7 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  *   buffered: number }} limits
  * @property {number} dedupWindowMs
  * @property {import('./authenticate.js').Authenticator} authenticate
+ * @property {import('./authorize.js').Authorizer | undefined} authorize
  * @property {boolean} loopbackOnly
  * @property {string | undefined} serviceKey
  * @property {ReadonlySet<string> | null} origins
@@ -53,12 +56,12 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  */
 
 const KNOWN = new Set([
-  ...['data', 'memory', 'durability', 'authenticate', 'jwtSecret', 'jwks', 'insecure'],
+  ...['data', 'memory', 'durability', 'authenticate', 'authorize', 'jwtSecret', 'jwks', 'insecure'],
   ...['serviceKey', 'origins', 'limits', 'dedup', 'logger', 'node', 'restored'],
 ]);
 
 /** Part of the public API, but of a later version. */
-const LATER = new Set(['redis', 'authorize', 'retention', 'archive']);
+const LATER = new Set(['redis', 'retention', 'archive']);
 
 const MIN_SECRET_BYTES = 32;
 const MIN_KEY_CHARACTERS = 8;
@@ -83,6 +86,7 @@ export function readOptions(options = {}) {
     limits: readLimits(options.limits),
     dedupWindowMs: readDedup(options.dedup),
     ...readAuthentication(options),
+    authorize: readAuthorize(options.authorize),
     serviceKey: readServiceKey(options.serviceKey),
     origins: readOrigins(options.origins),
     logger: readLogger(options.logger),
@@ -230,6 +234,12 @@ function readServiceKey(key) {
     key === undefined || (typeof key === 'string' && key.length >= MIN_KEY_CHARACTERS && /^[!-~]+$/.test(key));
   need(good, 'serviceKey', key, `at least ${MIN_KEY_CHARACTERS} printable ASCII characters without spaces`);
   return key;
+}
+
+/** @param {ServerOptions['authorize']} authorize */
+function readAuthorize(authorize) {
+  need(authorize === undefined || typeof authorize === 'function', 'authorize', authorize, 'a function');
+  return authorize;
 }
 
 /** @param {string[] | undefined} origins */

@@ -3,6 +3,7 @@
 import { EventEmitter } from 'node:events';
 import { CLOSE } from '../protocol/constants.js';
 import { EveryonceError, errorOf } from '../protocol/errors.js';
+import { Authorization } from './authorize.js';
 import { dispatch } from './batch.js';
 import { changeMembers, counts, createConversation, history, publish, pull } from './calls.js';
 import { Connections } from './connections.js';
@@ -52,6 +53,8 @@ export class Server extends EventEmitter {
   #connections;
   #edge;
   #requests;
+  /** @type {Authorization | undefined} */
+  #authorization;
   #readiness;
   #httpCalls;
   /** @type {(() => void)[]} */
@@ -86,6 +89,13 @@ export class Server extends EventEmitter {
       clockMs: () => this.#wheel.clockMs(),
       fault: (error) => this.#fault(error),
     });
+    this.#authorization =
+      settings.authorize &&
+      new Authorization(
+        settings.authorize,
+        (question, allowed) => this.#engine.authorized(question, allowed),
+        (error) => this.#fault(error),
+      );
     this.#metrics = new Metrics({
       stats: () => this.#counters(),
       connections: () => this.#connections.size,
@@ -284,7 +294,10 @@ export class Server extends EventEmitter {
     const { frame, body, window, page, rate } = limits;
     const options = { data, fsync, node, limits: { frame, body, window, page, rate }, dedupWindowMs };
     try {
-      return new Engine({ ...options, events: { message: false } }, (bytes, index) => this.#received(bytes, index));
+      const authorize = this.#settings.authorize !== undefined;
+      return new Engine({ ...options, authorize, events: { message: false } }, (bytes, index) =>
+        this.#received(bytes, index),
+      );
     } catch (cause) {
       const { code = '', message } = /** @type {NodeJS.ErrnoException} */ (cause);
       if (STORE_CODES.test(code)) throw new EveryonceError(code, message, { cause, data, option: 'data' });
@@ -305,6 +318,7 @@ export class Server extends EventEmitter {
     write: (id, frames) => this.#connections.write(id, frames),
     close: (id, code) => this.#connections.close(id, code),
     authenticate: (id, hello) => void this.#connections.authenticate(id, hello),
+    authorize: (question, asked) => void this.#authorization?.ask(question, asked),
     answer: (id, packet) => this.#requests.answer(id, packet),
     event: (event) => this.#tell(event),
     wantsMessages: () => this.listenerCount('message') > 0,
