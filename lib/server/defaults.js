@@ -60,6 +60,13 @@ export const LIMITS = Object.freeze({
     unit: 'bytes',
     what: 'unsent to one socket before nothing more is pushed to it',
   },
+  packageTimeout: {
+    value: 5000,
+    min: 100,
+    max: 60_000,
+    unit: 'ms',
+    what: 'from the first part of a package to the last; `package_incomplete`',
+  },
 });
 
 /** The edge's own numbers. */

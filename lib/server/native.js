@@ -12,8 +12,8 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {boolean} fsync sync each group of commits before it is acked
  * @property {boolean} [restored] begin new epochs: the store may have lost the end of its logs
  * @property {string} node name of this server, told in `welcome`
- * @property {{ frame: number, body: number, window: number, page: number, rate: number }} limits bytes, bytes, messages,
- *   items, packets per second
+ * @property {{ frame: number, body: number, window: number, page: number, rate: number, packageTimeout?: number }} limits
+ *   bytes, bytes, messages, items, packets per second, ms
  * @property {number} dedupWindowMs how long an `id` without `n` is remembered
  * @property {boolean} [authorize] ask by kAuthorize before what a user sends, reads or changes is done
  * @property {{ message: boolean }} events whether a record is wanted for each accepted message

@@ -29,7 +29,7 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  * @property {string} [serviceKey] who brings it over HTTP as `Authorization: Bearer` acts for everybody
  * @property {string[]} [origins] browsers' pages that may connect, as `https://example.com`; default: the same host's
  * @property {{ frame?: number, body?: number, window?: number, page?: number, rate?: number, connections?: number,
- *   buffered?: number }} [limits] see docs/server.md
+ *   buffered?: number, packageTimeout?: number }} [limits] see docs/server.md
  * @property {{ windowMs?: number, tokens?: 'off' }} [dedup]
  * @property {Partial<Logger>} [logger] default: silent
  * @property {string} [node] this server's name in `welcome`; default: random
@@ -45,7 +45,7 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  * @property {boolean} restored
  * @property {string} node
  * @property {{ frame: number, body: number, window: number, page: number, rate: number, connections: number,
- *   buffered: number }} limits
+ *   buffered: number, packageTimeout: number }} limits
  * @property {number} dedupWindowMs
  * @property {import('./authenticate.js').Authenticator} authenticate
  * @property {import('./authorize.js').Authorizer | undefined} authorize

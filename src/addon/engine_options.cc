@@ -18,7 +18,7 @@ bool ReadInteger(const Napi::Object& object, const char* field, double min, doub
   return true;
 }
 
-bool ReadLimits(const Napi::Object& object, Limits* limits) {
+bool ReadLimits(const Napi::Object& object, EngineOptions* engine) {
   double frame = 0;
   double body = 0;
   double window = 0;
@@ -29,6 +29,14 @@ bool ReadLimits(const Napi::Object& object, Limits* limits) {
       !ReadInteger(object, "rate", 0, 1e9, &rate)) {
     return false;
   }
+  // The protocol's own 5 s where it is left out.
+  double package_timeout_ms = static_cast<double>(engine->package_timeout_ms);
+  if (!object.Get("packageTimeout").IsUndefined() &&
+      !ReadInteger(object, "packageTimeout", 1, 1 << 30, &package_timeout_ms)) {
+    return false;
+  }
+  engine->package_timeout_ms = static_cast<int64_t>(package_timeout_ms);
+  Limits* limits = &engine->limits;
   limits->frame_bytes = static_cast<size_t>(frame);
   limits->body_bytes = static_cast<size_t>(body);
   limits->window = static_cast<uint32_t>(window);
@@ -67,7 +75,7 @@ bool ReadOptions(const Napi::Value& value, AddonOptions* options) {
     Throw(env, "BAD_OPTION", "\"limits\" must be an object", "limits");
     return false;
   }
-  if (!ReadLimits(limits.As<Napi::Object>(), &options->engine.limits)) return false;
+  if (!ReadLimits(limits.As<Napi::Object>(), &options->engine)) return false;
   const Napi::Value events = object.Get("events");
   options->engine.message_events = events.IsObject() && events.As<Napi::Object>().Get("message").ToBoolean().Value();
   return true;
