@@ -291,8 +291,9 @@ export class Server extends EventEmitter {
   /** @param {import('./native.js').EngineConstructor} Engine */
   #open(Engine) {
     const { data, fsync, node, limits, dedupWindowMs } = this.#settings;
-    const { frame, body, window, page, rate } = limits;
-    const options = { data, fsync, node, limits: { frame, body, window, page, rate }, dedupWindowMs };
+    const { frame, body, window, page, rate, packageTimeout } = limits;
+    const engineLimits = { frame, body, window, page, rate, packageTimeout };
+    const options = { data, fsync, node, limits: engineLimits, dedupWindowMs };
     try {
       const authorize = this.#settings.authorize !== undefined;
       return new Engine({ ...options, authorize, events: { message: false } }, (bytes, index) =>
