@@ -2,6 +2,8 @@
  * Paging through what this device missed, at the application's own pace (docs/protocol.md, Offline and history).
  */
 
+import { DEFAULT_LIMITS } from '../protocol/index.js';
+
 /**
  * @typedef {import('../protocol/index.js').Packet} Packet
  * @typedef {import('./inbox.js').Message} Message
@@ -43,7 +45,7 @@ export function pageOf(items) {
  * @param {OfflineOptions} options
  * @returns {AsyncGenerator<Page, void, void>}
  */
-export async function* offlinePages(host, { conv, limit, order = 'oldest' }) {
+export async function* offlinePages(host, { conv, limit = DEFAULT_LIMITS.page, order = 'oldest' }) {
   /** @type {Packet | null} */
   let before = null;
   for (;;) {
@@ -52,8 +54,8 @@ export async function* offlinePages(host, { conv, limit, order = 'oldest' }) {
     const page = await host.ask({
       t: 'pull',
       order,
+      limit,
       ...(conv === undefined ? {} : { conv }),
-      ...(limit === undefined ? {} : { limit }),
       ...(next === undefined ? {} : { next }),
     });
     if (before) host.taken(before);
