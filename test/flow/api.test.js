@@ -21,9 +21,21 @@ describe('flow: api', () => {
   it('publishes once for each id, and delivers', async () => {
     const server = await startServer({ memory: true });
     const bob = await login(server, 'bob');
-    const first = await server.publish({ conv: DM, from: 'alice', id: 'order-00042', type: 'note', body: { total: 9 } });
+    const first = await server.publish({
+      conv: DM,
+      from: 'alice',
+      id: 'order-00042',
+      type: 'note',
+      body: { total: 9 },
+    });
     assert.deepEqual([first.seq, first.dup, first.id], [1, false, 'order-00042']);
-    const again = await server.publish({ conv: DM, from: 'alice', id: 'order-00042', type: 'note', body: { total: 9 } });
+    const again = await server.publish({
+      conv: DM,
+      from: 'alice',
+      id: 'order-00042',
+      type: 'note',
+      body: { total: 9 },
+    });
     assert.deepEqual(again, { ...first, dup: true });
     const told = await bob.take('msg');
     assert.deepEqual(
@@ -114,7 +126,8 @@ describe('flow: api', () => {
   it('tells what happens, and counts it', async () => {
     const server = await startServer({ memory: true });
     const told = [];
-    for (const event of ['connect', 'disconnect']) server.on(event, (about) => told.push([event, about.user, about.device]));
+    for (const event of ['connect', 'disconnect'])
+      server.on(event, (about) => told.push([event, about.user, about.device]));
     const message = new Promise((resolve) => server.once('message', resolve));
     const alice = await login(server, 'alice');
     await alice.say(DM, 'message-1', { a: 1 }, { n: 1 });
