@@ -184,8 +184,8 @@ class Running {
   }
 
   async close() {
-    const closed = once(this.#socket, 'close');
     if (this.#socket.destroyed) return;
+    const closed = new Promise((done) => this.#socket.once('close', done));
     this.#socket.end();
     await closed;
   }

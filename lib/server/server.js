@@ -7,6 +7,7 @@ import { Authorization } from './authorize.js';
 import { dispatch } from './batch.js';
 import { changeMembers, counts, createConversation, history, publish, pull } from './calls.js';
 import { Connections } from './connections.js';
+import { Control } from './control.js';
 import { DEFAULTS, DRAIN, EDGE } from './defaults.js';
 import { HttpCalls } from './http-calls.js';
 import { HttpEndpoints } from './http.js';
@@ -55,6 +56,8 @@ export class Server extends EventEmitter {
   #requests;
   /** @type {Authorization | undefined} */
   #authorization;
+  /** What `everyonce backup` and `inspect` ask; none where the store is in memory. @type {Control | undefined} */
+  #control;
   #readiness;
   #httpCalls;
   /** @type {(() => void)[]} */
@@ -119,6 +122,7 @@ export class Server extends EventEmitter {
       if (event === 'message' && this.listenerCount('message') === 0) this.#engine.setEvents(false);
     });
     this.#wheel.start();
+    this.#control = this.#openControl();
   }
 
   /**
@@ -169,6 +173,9 @@ export class Server extends EventEmitter {
     this.attach(own, { path });
     this.#own = own;
     try {
+      // Whoever sees it listen may ask it for a backup; where it can't be asked, that is told already.
+      await this.#control?.open().catch(() => {});
+      this.#needOpen();
       return await listen(own, port, host);
     } catch (error) {
       this.#own = undefined;
@@ -274,6 +281,7 @@ export class Server extends EventEmitter {
       await this.#edge.idle(DRAIN.waitMs);
     }
     this.#connections.disconnect();
+    await this.#control?.close();
     this.#lastStats = this.#engine.stats();
     this.#engine.stop();
     // The last answers are written while the engine stops, so the sockets are closed after it.
@@ -288,12 +296,27 @@ export class Server extends EventEmitter {
     if (!isStopped) throw new EveryonceError('STORE_STUCK', `the store did not close within ${DRAIN.stopMs} ms`);
   }
 
+  /** A server that can't be asked serves all the same. */
+  #openControl() {
+    const { data, logger } = this.#settings;
+    if (data === null) return undefined;
+    const store = {
+      inspect: (/** @type {string | null} */ conv, /** @type {string | number} */ after, /** @type {number} */ limit) =>
+        this.#requests.run((id) => this.#engine.inspect(id, conv, after, limit), { conv }),
+      checkpoint: (/** @type {string} */ dir) => this.#requests.run((id) => this.#engine.checkpoint(id, dir), { data }),
+    };
+    const warn = (/** @type {Error} */ error) => logger.warn({ err: error }, `everyonce: ${error.message}`);
+    const control = new Control(data, store, warn);
+    control.open().catch(warn);
+    return control;
+  }
+
   /** @param {import('./native.js').EngineConstructor} Engine */
   #open(Engine) {
-    const { data, fsync, node, limits, dedupWindowMs } = this.#settings;
+    const { data, fsync, restored, node, limits, dedupWindowMs } = this.#settings;
     const { frame, body, window, page, rate, packageTimeout } = limits;
     const engineLimits = { frame, body, window, page, rate, packageTimeout };
-    const options = { data, fsync, node, limits: engineLimits, dedupWindowMs };
+    const options = { data, fsync, restored, node, limits: engineLimits, dedupWindowMs };
     try {
       const authorize = this.#settings.authorize !== undefined;
       return new Engine({ ...options, authorize, events: { message: false } }, (bytes, index) =>
