@@ -1,9 +1,16 @@
-// npm run bench: what one message costs on the main path, beside a bare relay, on this machine. See bench/README.md.
+// npm run bench: what one message costs on the main path, beside a bare relay, on this machine; npm run bench -- paging:
+// what a page costs. See bench/README.md.
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.js';
 import { measureMainPath } from './main-path.js';
+import { paging } from './paging-command.js';
 import { targets } from './targets.js';
+
+if (process.argv[2] === 'paging') {
+  await paging(process.argv.slice(3));
+  process.exit(0);
+}
 
 const { values: flags } = parseArgs({
   options: {
