@@ -60,6 +60,7 @@ class ModelRun {
   // Making up commands.
   Command MakeCommand();
   Command MakeSend();
+  void MakePackage(Command* command);
   Command MakeOnce();
   Command MakeSkip();
   Command MakeMembers();

@@ -63,6 +63,7 @@ Command ModelRun::MakeSend() {
       command.refused_message = "refused as the test asked, number " + std::to_string(next_id_);
     }
     if (command.n == last + 1) planned_[ProducerKey(command)] = command.n;
+    if (random_.OneIn(8)) MakePackage(&command);
   } else if (kind < 64) {
     command.n = last + 2 + random_.Below(3);
   } else if (kind < 67) {
@@ -80,12 +81,26 @@ Command ModelRun::MakeSend() {
     const size_t back = random_.OneIn(3) ? sent_.size() : std::min<size_t>(sent_.size(), 40);
     command = sent_[sent_.size() - 1 - random_.Below(back)];
     command.pe = std::max<uint64_t>(model_.KnownPe(command.user, command.device), 1);
+    // Of a package, one part alone, or another that was not among them.
+    if (!command.parts.empty() && !random_.OneIn(3)) {
+      command.id = random_.OneIn(5) ? NewId() : random_.Pick(command.parts).id;
+      command.parts.clear();
+      if (random_.OneIn(5)) command.package_id = "another";
+    }
     return command;
   } else {
     command.n = last + 1;
   }
   sent_.push_back(command);
   return command;
+}
+
+void ModelRun::MakePackage(Command* command) {
+  command->package_id = "package-" + std::to_string(next_id_);
+  for (uint64_t i = random_.OneIn(10) ? random_.Between(1, 20) : random_.Between(1, 4); i > 0; --i) {
+    command->parts.push_back({NewId(), command->type, NewBody()});
+  }
+  command->id = command->parts[0].id;
 }
 
 // A send without n, as the application's own publish makes it.

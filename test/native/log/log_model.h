@@ -63,6 +63,8 @@ class LogModel {
     uint64_t seq = 0;
     Code code = Code::kOk;
     std::string text{};
+    std::vector<std::string> parts{};  // ids of a package, `id` the first
+    std::string package{};
   };
   struct Producer {
     uint64_t last = 0;
@@ -99,6 +101,7 @@ class LogModel {
     bool duplicate = false;
     uint64_t seq = 0;
     bool stored = false;
+    bool held = false;  // a part of a package, not stored by itself
     std::vector<std::string> audience{}, added{}, removed{};
     std::optional<uint64_t> got{}, read{}, pe{};
     std::optional<bool> rose{}, first{};
@@ -116,6 +119,8 @@ class LogModel {
 
   Expected Decide(const Command& command, int64_t now_ms);
   Expected DecideSend(const Command& command, int64_t now_ms);
+  Expected DecidePackage(const Command& command, int64_t now_ms);
+  Expected StoreAll(const Command& command, int64_t now_ms);
   Expected DecideOnce(const Command& command, int64_t now_ms);
   Expected DecideKnown(const Command& command, const Producer& producer) const;
   Expected DecideSkip(const Command& command);
@@ -138,6 +143,8 @@ class LogModel {
   std::string CheckCovers(const PullQuery& query, const Page& page,
                           const std::map<std::string, std::vector<uint64_t>>& given);
   std::vector<std::string> PullOrder(const PullQuery& query) const;
+  std::vector<uint64_t> NeededOnWalk(const PullQuery& query, const std::string& conv) const;
+  std::string CheckWalk(const PullQuery& query, const Page& page);
 
   int64_t window_ms_;
   std::map<std::string, Conversation> conversations_;

@@ -18,7 +18,13 @@ std::string MembersBody(const std::vector<std::string>& added, const std::vector
   return "{" + list("add", added) + list("remove", removed) + "\"by\":\"" + by + "\"}";
 }
 
+// Where an id stands among those of a package; their number: it does not.
+size_t Place(const std::vector<std::string>& parts, const std::string& id) {
+  return static_cast<size_t>(std::find(parts.begin(), parts.end(), id) - parts.begin());
+}
+
 }  // namespace
+
 std::string LogModel::Commit(const Command& command, int64_t now_ms, const Outcome* seen) {
   const Expected expected = Decide(command, now_ms);
   if (seen == nullptr) return {};
@@ -46,6 +52,7 @@ LogModel::Expected LogModel::Decide(const Command& command, int64_t now_ms) {
   }
   switch (command.kind) {
     case CommandKind::kSend:
+      if (!command.parts.empty()) return DecidePackage(command, now_ms);
       return command.n == 0 ? DecideOnce(command, now_ms) : DecideSend(command, now_ms);
     case CommandKind::kSkip:
       return DecideSkip(command);
@@ -72,7 +79,8 @@ LogModel::Expected LogModel::DecideSend(const Command& command, int64_t now_ms) 
     if (command.n <= known->second.last) return DecideKnown(command, known->second);
     bool id_used = false;  // in the last 64 n
     for (const auto& [n, answer] : known->second.answers) {
-      if (n + kProducerWindow > known->second.last && answer.id == command.id) id_used = true;
+      if (n + kProducerWindow <= known->second.last) continue;
+      if (answer.id == command.id || Place(answer.parts, command.id) < answer.parts.size()) id_used = true;
     }
     if (command.n > known->second.last + 1) {
       Expected gap{.code = Code::kGap, .gap = known->second.last + 1};
@@ -81,19 +89,56 @@ LogModel::Expected LogModel::DecideSend(const Command& command, int64_t now_ms) 
     }
     if (id_used) return {.code = Code::kConflict};
   }
+  if (!command.package_id.empty() && command.parts.empty()) return {.held = true};
+  Answer answer{.id = command.id, .package = command.package_id};
+  for (const CommandPart& part : command.parts) answer.parts.push_back(part.id);
   Code refused = member ? command.refused : Code::kUnknownConv;
   if (refused != Code::kOk) {
     Producer& producer = Of(command.conv).producers[device];
     producer.last = command.n;
-    producer.answers[command.n] = {
-        .kind = Answer::kRefused, .id = command.id, .code = refused, .text = member ? command.refused_message : ""};
+    answer.kind = Answer::kRefused;
+    answer.code = refused;
+    answer.text = member ? command.refused_message : "";
+    producer.answers[command.n] = std::move(answer);
     return {.code = refused, .text = member ? command.refused_message : ""};
   }
-  const Expected stored = Store(command, now_ms);
+  const Expected stored = StoreAll(command, now_ms);
   Producer& producer = Of(command.conv).producers[device];
   producer.last = command.n;
-  producer.answers[command.n] = {.kind = Answer::kAccepted, .id = command.id, .seq = stored.seq};
+  answer.seq = stored.seq;
+  producer.answers[command.n] = std::move(answer);
   return stored;
+}
+
+// Whatever a send of each part would be told, as long as it is the same; else the first that is refused.
+LogModel::Expected LogModel::DecidePackage(const Command& command, int64_t now_ms) {
+  Command one = command;
+  one.parts.clear();
+  Expected first;
+  for (size_t i = 0; i < command.parts.size(); ++i) {
+    one.id = command.parts[i].id;
+    const Expected expected = DecideSend(one, now_ms);
+    if (expected.code != Code::kOk) return expected;
+    if (i == 0) first = expected;
+  }
+  if (!first.held) return first;
+  one = command;
+  one.id = command.parts[0].id;
+  return DecideSend(one, now_ms);
+}
+
+LogModel::Expected LogModel::StoreAll(const Command& command, int64_t now_ms) {
+  if (command.parts.empty()) return Store(command, now_ms);
+  Expected first;
+  Command one = command;
+  for (size_t i = 0; i < command.parts.size(); ++i) {
+    one.id = command.parts[i].id;
+    one.type = command.parts[i].type;
+    one.body = command.parts[i].body;
+    const Expected stored = Store(one, now_ms);
+    if (i == 0) first = stored;
+  }
+  return first;
 }
 
 LogModel::Expected LogModel::DecideKnown(const Command& command, const Producer& producer) const {
@@ -101,13 +146,16 @@ LogModel::Expected LogModel::DecideKnown(const Command& command, const Producer&
   const bool remembered = command.n + kProducerWindow > producer.last;
   // From before a skip that began the state: open, since the server knows nothing of it.
   if (answer == producer.answers.end()) return {.code = Code::kTooOld, .also = {Code::kConflict}};
-  const bool same_id = answer->second.id == command.id;
+  const std::vector<std::string>& parts = answer->second.parts;
+  const size_t place = parts.empty() ? 0 : Place(parts, command.id);
+  bool same_id = parts.empty() ? answer->second.id == command.id : place < parts.size();
   switch (answer->second.kind) {
     case Answer::kAccepted:
       if (!same_id) return {.code = Code::kConflict};
-      return {.duplicate = true, .seq = answer->second.seq};
+      return {.duplicate = true, .seq = answer->second.seq + place};
     case Answer::kRefused:
       if (!remembered) return {.code = Code::kTooOld, .also = {Code::kConflict, answer->second.code}};
+      if (!parts.empty() && command.package_id == answer->second.package) same_id = true;
       if (!same_id) return {.code = Code::kConflict};
       return {.code = answer->second.code, .text = answer->second.text};
     default:

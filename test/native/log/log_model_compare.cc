@@ -51,7 +51,11 @@ std::string LogModel::CompareStored(const Command& command, int64_t now_ms, cons
   if (seen.duplicate != expected.duplicate) return seen.duplicate ? "a duplicate of nothing" : "not seen as duplicate";
   if (seen.seq != expected.seq) return "seq " + std::to_string(seen.seq) + " for " + std::to_string(expected.seq);
   if (expected.seq == 0) return {};
+  if (seen.mids.size() != command.parts.size()) return "not an id for each part";
   std::string wrong = Adopt(command.conv, seen.seq, seen.epoch, seen.mid, seen.at_ms);
+  for (size_t i = 0; i < seen.mids.size() && wrong.empty(); ++i) {
+    wrong = Adopt(command.conv, seen.seq + i, seen.epoch, seen.mids[i], seen.at_ms);
+  }
   if (!wrong.empty() || !expected.stored) return wrong;
   if (seen.at_ms < now_ms) return "at " + std::to_string(seen.at_ms) + " is before " + std::to_string(now_ms);
   if (!seen.audience) return "no audience";
