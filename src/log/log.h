@@ -119,14 +119,14 @@ struct PullQuery {
   std::string device;
   std::string conv;        // empty: one conversation after the other, in byte order
   std::string after_conv;  // with empty conv: begin behind it, and come round once; not with `go_on`
-  bool newest_first = false;
-  // Where a walk goes on, whatever was acked: behind this seq (newest first: below it; 0: from its newest), then with
-  // the conversations behind it, not round. Clipped to what survived of its epoch; unknown to the log: as if left out.
-  std::optional<Position> go_on;
-  bool hold = false;   // nothing will be acked by pulling on: a full set of acked ranges changes nothing
-  uint32_t limit = 0;  // items, ≥ 1
+  uint32_t limit = 0;      // items, ≥ 1
   size_t max_bytes = kMaxPageBytes;
   size_t max_spans = 16;  // conversations in one page, so that `next` stays below its bound
+  bool newest_first = false;
+  bool hold = false;  // nothing will be acked by pulling on: a full set of acked ranges changes nothing
+  // Where a walk goes on, whatever was acked: behind this seq (newest first: below it; 0: from its newest), then with
+  // the conversations behind it, not round. Clipped to what survived of its epoch; unknown to the log: as if left out.
+  std::optional<Position> go_on = {};
 };
 
 struct Page {
