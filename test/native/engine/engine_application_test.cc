@@ -27,8 +27,8 @@ TEST(EngineApplication, MakesGroupsOfTheSystemsOwnInWhichNobodyElseIs) {
   const char* create = R"({"t":"create","rid":1,"conv":"g:team","members":["alice","bob"]})";
   EXPECT_EQ(Ask(&harness, "", "", create), R"({"t":"ok","rid":1})");
   EXPECT_EQ(Ask(&harness, "", "", create), R"({"t":"ok","rid":1})");
-  const std::string page = Ask(&harness, "", "", R"({"t":"history","rid":2,"conv":"g:team"})");
-  EXPECT_TRUE(Has(page, R"("body":{"add":["alice","bob"],"by":"system"}})")) << page;
+  const std::string page = Ask(&harness, "", "", R"({"t":"history","rid":2,"limit":9,"conv":"g:team"})");
+  EXPECT_TRUE(Has(page, R"("body":{"add":["alice","bob"],"by":"system"})")) << page;
   EXPECT_TRUE(Has(Ask(&harness, "", "", R"({"t":"create","rid":1,"conv":"g:team","members":["carl"]})"), "exists"));
   EXPECT_EQ(Ask(&harness, "", "", R"({"t":"remove","rid":3,"conv":"g:team","members":["bob"]})"),
             R"({"t":"ok","rid":3})");
@@ -39,18 +39,18 @@ TEST(EngineApplication, ActsForAUserWithThatUsersRights) {
   EXPECT_TRUE(Has(Ask(&harness, "alice", "", R"({"t":"create","rid":1,"conv":"g:team","members":["bob"]})"), "ok"));
   EXPECT_TRUE(Has(Ask(&harness, "bob", "", R"({"t":"add","rid":1,"conv":"g:team","members":["carl"]})"), "forbidden"));
   EXPECT_TRUE(Has(Ask(&harness, "alice", "", R"({"t":"add","rid":1,"conv":"g:team","members":["carl"]})"), "ok"));
-  EXPECT_TRUE(Has(Ask(&harness, "eve", "", R"({"t":"history","rid":1,"conv":"g:team"})"), "unknown_conv"));
+  EXPECT_TRUE(Has(Ask(&harness, "eve", "", R"({"t":"history","rid":1,"limit":9,"conv":"g:team"})"), "unknown_conv"));
 }
 
 TEST(EngineApplication, ReadsEverythingAsTheSystem) {
   EngineHarness harness;
   harness.Connect(1, "alice", "a1");
   harness.Receive(1, EngineHarness::Send("dm:alice:bob", 1, "message-1"));
-  EXPECT_TRUE(Has(Ask(&harness, "", "", R"({"t":"history","rid":1,"conv":"dm:alice:bob"})"), "message-1"));
-  EXPECT_EQ(Ask(&harness, "", "", R"({"t":"history","rid":1,"conv":"dm:bob:carl"})"),
+  EXPECT_TRUE(Has(Ask(&harness, "", "", R"({"t":"history","rid":1,"limit":9,"conv":"dm:alice:bob"})"), "message-1"));
+  EXPECT_EQ(Ask(&harness, "", "", R"({"t":"history","rid":1,"limit":9,"conv":"dm:bob:carl"})"),
             R"({"t":"page","rid":1,"items":[],"more":false})");
-  EXPECT_TRUE(Has(Ask(&harness, "", "", R"({"t":"history","rid":1,"conv":"g:none"})"), "unknown_conv"));
-  EXPECT_TRUE(Has(Ask(&harness, "", "", R"({"t":"pull","rid":1,"conv":"dm:alice:bob"})"), "unknown_conv"));
+  EXPECT_TRUE(Has(Ask(&harness, "", "", R"({"t":"history","rid":1,"limit":9,"conv":"g:none"})"), "unknown_conv"));
+  EXPECT_TRUE(Has(Ask(&harness, "", "", R"({"t":"pull","rid":1,"limit":9,"conv":"dm:alice:bob"})"), "unknown_conv"));
 }
 
 TEST(EngineApplication, PullsAndAcksAsADeviceWhoseConnectionStays) {
@@ -59,11 +59,11 @@ TEST(EngineApplication, PullsAndAcksAsADeviceWhoseConnectionStays) {
   harness.Connect(2, "bob", "b1");
   harness.Receive(1, EngineHarness::Send("dm:alice:bob", 1, "message-1"));
   harness.Take(2);
-  const std::string page = Ask(&harness, "bob", "b1", R"({"t":"pull","rid":1,"conv":"dm:alice:bob"})");
+  const std::string page = Ask(&harness, "bob", "b1", R"({"t":"pull","rid":1,"limit":9,"conv":"dm:alice:bob"})");
   EXPECT_TRUE(Has(page, "message-1")) << page;
   const size_t at = page.find("\"next\":\"") + 8;
   const std::string next = page.substr(at, page.find('"', at) - at);
-  const std::string pull = R"({"t":"pull","rid":2,"conv":"dm:alice:bob","next":")" + next + "\"}";
+  const std::string pull = R"({"t":"pull","rid":2,"limit":9,"conv":"dm:alice:bob","next":")" + next + "\"}";
   EXPECT_TRUE(Has(Ask(&harness, "bob", "b1", pull), R"("items":[])"));
   EXPECT_TRUE(Has(Ask(&harness, "bob", "b1", R"({"t":"counts","rid":3})"), R"("got":1)"));
   EXPECT_TRUE(Has(Ask(&harness, "bob", "b2", R"({"t":"counts","rid":3})"), R"("got":0)"));
