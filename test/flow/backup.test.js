@@ -304,6 +304,11 @@ describe('flow: backup', function () {
     assert.ok(existsSync(join(data, cut.answer.name, 'everyonce.store')));
     const other = await ask(data, { id: 'x', do: 'backup' });
     assert.deepEqual([other.answer.id, other.answer.error.code], ['x', 'BACKUP_REFUSED']);
+    cut.socket.destroy();
+    let next = other;
+    while (!next.answer.ok) next = await ask(data, { do: 'backup' });
+    assert.ok(!existsSync(join(data, cut.answer.name)), 'a copy goes with the one that asked for it');
+    assert.ok(existsSync(join(data, next.answer.name)));
     child.kill('SIGKILL');
     await exited;
     const server = await startOn(data);

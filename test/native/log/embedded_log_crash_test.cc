@@ -91,6 +91,39 @@ TEST(EmbeddedLogCrash, AReopenedStoreBeginsNewEpochsWhereItMustAndCutsMarks) {
   EXPECT_EQ(harness.Commit(Send(kDirect, "ann", "phone", 6)).seq, 6u);
 }
 
+TEST(EmbeddedLogCrash, ANewEpochIsTheSameHoweverOftenTheProcessDiesBeforeItIsStored) {
+  EmbeddedLogHarness harness;
+  for (uint64_t n = 1; n <= 3; ++n) harness.Commit(Send(kDirect, "ann", "phone", n));
+  const uint64_t old_epoch = harness.View("bob", "phone", kDirect).epoch;
+  harness.new_epochs = true;
+  harness.Open();
+  harness.new_epochs = false;
+  const uint64_t told = harness.View("bob", "phone", kDirect).epoch;
+  EXPECT_GT(told, old_epoch);
+  EXPECT_FALSE(harness.disk().unsynced.empty()) << "telling of it waits for no disk";
+  for (int round = 0; round < 3; ++round) {
+    harness.now_ms += 5000;
+    harness.Crash();
+    const ConversationView view = harness.View("bob", "phone", kDirect);
+    EXPECT_EQ(view.epoch, told);
+    EXPECT_EQ(harness.ResumeAt("bob", "phone", {kDirect, old_epoch, 4}).keep, 3u);
+  }
+  EXPECT_EQ(harness.Commit(Send(kDirect, "ann", "phone", 4)).epoch, told);
+  harness.Crash();
+  EXPECT_EQ(harness.ResumeAt("bob", "phone", {kDirect, old_epoch, 4}).keep, 3u);
+  EXPECT_EQ(harness.View("bob", "phone", kDirect).head, 4u);
+}
+
+TEST(EmbeddedLogCrash, WhereNewEpochsCanNotBeWrittenTheLogDoesNotOpen) {
+  auto disk = std::make_shared<FaultKv::Disk>();
+  disk->FailWrite(1, FaultKv::Fate::kLost);
+  Status status;
+  EmbeddedLogOptions options;
+  options.new_epochs = true;
+  EXPECT_EQ(OpenEmbeddedLog(std::make_unique<FaultKv>(disk), options, &status), nullptr);
+  EXPECT_EQ(status.code, Code::kUnavailable);
+}
+
 // A random load whose writes fail now and then, either way, with crashes: what was told stays, and each n is there
 // once.
 TEST(EmbeddedLogCrash, NothingToldIsLostUnderFaults) {
