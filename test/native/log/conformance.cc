@@ -193,6 +193,14 @@ std::string ModelRun::Ask() {
   } else if (random_.OneIn(2)) {
     query.after_conv = conv;
   }
+  query.newest_first = random_.OneIn(2);
+  if (random_.OneIn(3)) {
+    const std::string at = query.conv.empty() || random_.OneIn(4) ? random_.Pick(kConversations) : query.conv;
+    const uint64_t epoch = random_.OneIn(5) ? 12345 : model_.EpochOf(at);
+    query.go_on = Position{at, epoch, random_.Below(model_.Head(at) + 3)};
+    query.after_conv.clear();
+  }
+  if (query.newest_first) query.after_conv.clear();
   query.limit = static_cast<uint32_t>(random_.OneIn(3) ? random_.Between(1, 5) : random_.Between(1, 200));
   if (random_.OneIn(4)) query.max_bytes = random_.Between(1, 3000);
   if (random_.OneIn(4)) query.max_spans = random_.Between(1, 3);
@@ -241,7 +249,9 @@ std::string ModelRun::AskResume(const std::string& user, const std::string& devi
 
 std::string ModelRun::AskPull(const PullQuery& query, Page* page) {
   doing_ = "pull of " + query.user + "/" + query.device + " conv " + query.conv + " after " + query.after_conv +
-           " limit " + std::to_string(query.limit) + " bytes " + std::to_string(query.max_bytes) + " spans " +
+           (query.newest_first ? " newest first" : "") +
+           (query.go_on ? " from " + query.go_on->conv + " " + std::to_string(query.go_on->seq) : "") + " limit " +
+           std::to_string(query.limit) + " bytes " + std::to_string(query.max_bytes) + " spans " +
            std::to_string(query.max_spans);
   std::string wrong = "no answer";
   bool answered = false;

@@ -197,6 +197,7 @@ std::string LogModel::CheckPull(const PullQuery& query, const Status& status, co
   if (!status.ok()) return status.message;
   if (page.items.size() > query.limit) return Number("items", page.items.size(), query.limit);
   if (page.covers.size() > query.max_spans) return Number("spans", page.covers.size(), query.max_spans);
+  if (query.newest_first || query.go_on) return CheckWalk(query, page);
   std::map<std::string, std::vector<uint64_t>> given;
   if (std::string wrong = CheckItems(query, page, &given); !wrong.empty()) return wrong;
   if (std::string wrong = CheckCovers(query, page, given); !wrong.empty()) return wrong;
