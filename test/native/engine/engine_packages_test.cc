@@ -101,7 +101,7 @@ TEST(EnginePackages, GivesUpFiveSecondsAfterTheFirstPartAndLetsItBeSentAgain) {
   EXPECT_EQ(harness.engine().NextDeadline(), harness.now.steady_ms + 1);
   harness.Advance(1);
   const auto nacks = harness.Take(1);
-  EXPECT_EQ(CodesOf(nacks), (Codes{"\"package_incomplete\"", "\"package_incomplete\""}));
+  ASSERT_EQ(CodesOf(nacks), (Codes{"\"package_incomplete\"", "\"package_incomplete\""}));
   EXPECT_EQ(nacks[0]["retry"], "0");
   EXPECT_EQ(nacks[0].integer("n"), 1u);
   harness.Receive(1, "[" + Part(1, 0, 3) + "," + Part(1, 1, 3) + "," + Part(1, 2, 3) + "]");
@@ -180,7 +180,7 @@ TEST(EnginePackages, WhatDoesNotFitIsRefusedAndTakesNobodyElses) {
   EXPECT_TRUE(harness.Take(1).empty());
   harness.Receive(1, Part(1, 3, 5));
   const auto nacks = harness.Take(1);
-  EXPECT_EQ(CodesOf(nacks), Codes(4, "\"package_incomplete\""));
+  ASSERT_EQ(CodesOf(nacks), Codes(4, "\"package_incomplete\""));
   EXPECT_EQ(nacks[0]["retry"], "1000");
   harness.Receive(2, Part(1, 1, 2));
   EXPECT_EQ(CodesOf(harness.Take(2)), (Codes{"ack", "ack"})) << "the other's package stays";
