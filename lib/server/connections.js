@@ -8,6 +8,7 @@ import { Pause } from './edge.js';
 import { identify } from './identify.js';
 import { Inbox } from './inbox.js';
 import { bearerToken } from './origin.js';
+import { Shares } from './shares.js';
 
 /**
  * @typedef {import('./edge.js').EdgeConnection} EdgeConnection
@@ -19,6 +20,7 @@ import { bearerToken } from './origin.js';
 /**
  * @typedef {object} ConnectionsOptions
  * @property {Authenticator} authenticate
+ * @property {number} [perUser] connections that a user may have at once; 0: no limit
  * @property {import('./wheel.js').Wheel} wheel
  * @property {import('./metrics.js').Metrics} metrics
  * @property {(error: import('../protocol/errors.js').EveryonceError) => void} fault what the application did wrong, for its `error` listeners
@@ -36,10 +38,12 @@ export class Connections {
   #engine;
   #inbox;
   #options;
+  #users;
 
   /** @param {ConnectionsOptions} options */
   constructor(options) {
     this.#options = options;
+    this.#users = new Shares(options.perUser ?? 0);
     this.#inbox = new Inbox({
       submit: (bytes, index, count) => this.#engine?.submit(bytes, index, count) ?? count,
       pauseAll: () => this.#pauseAll(),
@@ -115,6 +119,7 @@ export class Connections {
     this.#waiting.delete(connection);
     this.#options.metrics.closed(code);
     connection.state = State.CLOSED;
+    if (connection.user !== undefined) this.#users.give(connection.user);
     connection.request = undefined;
     // What it sent before it went has arrived: it counts.
     if (this.#inbox.frames > 0) this.#inbox.flush();
@@ -177,6 +182,10 @@ export class Connections {
    * @param {import('./authenticate.js').Identity} identity
    */
   #accept(connection, { user, expiresAt }) {
+    if (!this.#users.take(user)) {
+      connection.edge.close(CLOSE.overloaded);
+      return;
+    }
     connection.state = State.ACCEPTED;
     connection.user = user;
     connection.request = undefined;

@@ -53,6 +53,14 @@ export const LIMITS = Object.freeze({
     what: 'one connection, averaged over 10 s; 0: no limit; `rate_limited`, 4429',
   },
   connections: { value: 100_000, min: 1, max: 4_000_000, unit: 'sockets', what: 'open at once; 1013' },
+  perAddress: {
+    value: 0,
+    min: 0,
+    max: 4_000_000,
+    unit: 'sockets',
+    what: 'of one address at once; 0: no limit (behind a proxy all have its address); 1013',
+  },
+  perUser: { value: 1000, min: 0, max: 4_000_000, unit: 'connections', what: 'of one user at once; 0: no limit; 1013' },
   buffered: {
     value: 1_048_576,
     min: 65_536,

@@ -29,6 +29,7 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  * @property {string} [serviceKey] who brings it over HTTP as `Authorization: Bearer` acts for everybody
  * @property {string[]} [origins] browsers' pages that may connect, as `https://example.com`; default: the same host's
  * @property {{ frame?: number, body?: number, window?: number, page?: number, rate?: number, connections?: number,
+ *   perAddress?: number, perUser?: number,
  *   buffered?: number, packageTimeout?: number }} [limits] see docs/server.md
  * @property {{ windowMs?: number, tokens?: 'off' }} [dedup]
  * @property {Partial<Logger>} [logger] default: silent
@@ -45,6 +46,7 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  * @property {boolean} restored
  * @property {string} node
  * @property {{ frame: number, body: number, window: number, page: number, rate: number, connections: number,
+ *   perAddress: number, perUser: number,
  *   buffered: number, packageTimeout: number }} limits
  * @property {number} dedupWindowMs
  * @property {import('./authenticate.js').Authenticator} authenticate

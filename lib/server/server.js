@@ -107,6 +107,7 @@ export class Server extends EventEmitter {
     });
     this.#connections = new Connections({
       authenticate: settings.authenticate,
+      perUser: settings.limits.perUser,
       wheel: this.#wheel,
       metrics: this.#metrics,
       fault: (error) => this.#fault(error),

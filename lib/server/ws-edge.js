@@ -4,11 +4,12 @@ import { WebSocketServer } from 'ws';
 import { CLOSE, SUBPROTOCOL } from '../protocol/constants.js';
 import { EDGE } from './defaults.js';
 import { isLoopbackAddress, isLoopbackHost, isOriginAllowed } from './origin.js';
+import { Shares } from './shares.js';
 import { WsConnection } from './ws-connection.js';
 
 /**
  * @typedef {object} EdgeOptions
- * @property {{ frame: number, connections: number, buffered: number }} limits bytes, sockets, bytes
+ * @property {{ frame: number, connections: number, perAddress?: number, buffered: number }} limits bytes, sockets, sockets, bytes
  * @property {ReadonlySet<string> | null} origins see isOriginAllowed
  * @property {boolean} loopbackOnly refuse whoever is not on this machine
  */
@@ -18,6 +19,7 @@ export class WsEdge {
   #options;
   /** @type {Set<WsConnection>} */
   #connections = new Set();
+  #addresses;
   #open = true;
   /** @type {(() => void) | undefined} */
   #whenEmpty;
@@ -32,6 +34,7 @@ export class WsEdge {
     this.handler = handler;
     this.wheel = wheel;
     this.bufferedBytes = options.limits.buffered;
+    this.#addresses = new Shares(options.limits.perAddress ?? 0);
     /** @type {import('ws').ServerOptions & { closeTimeout: number }} its types lag behind */
     const wsOptions = {
       noServer: true,
@@ -64,7 +67,8 @@ export class WsEdge {
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (ws) => {
-      if (this.#connections.size >= this.#options.limits.connections) {
+      const isFull = this.#connections.size >= this.#options.limits.connections;
+      if (isFull || !this.#addresses.take(socket.remoteAddress ?? '')) {
         ws.on('error', () => {});
         ws.close(CLOSE.overloaded);
         return;
@@ -77,7 +81,7 @@ export class WsEdge {
 
   /** @param {WsConnection} connection its socket is gone */
   forget(connection) {
-    this.#connections.delete(connection);
+    if (this.#connections.delete(connection)) this.#addresses.give(connection.remoteAddress);
     if (this.#connections.size === 0) this.#whenEmpty?.();
   }
 

@@ -6,7 +6,7 @@ import { FakeEngine } from './support/fake-engine.js';
 
 const hello = (token = 'alice') => ({ token, device: 'phone' });
 
-function makeWorld(authenticate = ({ token }) => ({ user: token })) {
+function makeWorld(authenticate = ({ token }) => ({ user: token }), more = {}) {
   const world = { now: 0, faults: [], refused: [] };
   world.wheel = new Wheel(250, () => world.now);
   world.engine = new FakeEngine({}, () => {});
@@ -16,6 +16,7 @@ function makeWorld(authenticate = ({ token }) => ({ user: token })) {
     metrics: { received() {}, wrote() {}, closed() {} },
     fault: (error) => world.faults.push(error),
     refused: (who) => world.refused.push(who),
+    ...more,
   });
   world.connections.connect(world.engine);
   world.pass = (ms) => {
@@ -45,6 +46,22 @@ describe('connections', () => {
     a.close(1000);
     assert.deepEqual(engine.of('close'), [[a.id]]);
     assert.equal(connections.size, 1);
+  });
+
+  it('closes with 1013 above the limit of one user, until one of his is gone', async () => {
+    const { engine, open, connections } = makeWorld(undefined, { perUser: 1 });
+    const enter = async (token) => {
+      const edge = open();
+      await connections.authenticate(edge.id, hello(token));
+      return edge;
+    };
+    const first = await enter('alice');
+    assert.equal((await enter('alice')).closedWith, 1013);
+    assert.equal((await enter('bob')).closedWith, 0);
+    assert.equal((await enter('alice')).closedWith, 1013, 'who was refused gave nothing back');
+    first.close(1000);
+    assert.equal((await enter('alice')).closedWith, 0);
+    assert.deepEqual(engine.of('accept').map(([, user]) => user), ['alice', 'bob', 'alice']); // prettier-ignore
   });
 
   it('hands over what a socket sent before it went', () => {

@@ -131,6 +131,17 @@ describe('ws edge', () => {
     });
   });
 
+  it('closes with 1013 above the limit of one address, until one of its sockets is gone', async () => {
+    await closeServer(http);
+    await start({ limits: { ...LIMITS, perAddress: 1 } });
+    const first = await pair();
+    assert.equal(await (await wsClient(http.port)).closed, 1013);
+    first.ws.close();
+    await once(handler, 'closed');
+    await first.closed;
+    await pair();
+  });
+
   describe('frames', () => {
     it('come in order and go out in one piece with pings between', async () => {
       const { ws, messages, connection } = await pair();
