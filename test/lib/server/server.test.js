@@ -33,6 +33,7 @@ describe('server', () => {
       data: null,
       fsync: false,
       restored: false,
+      authorize: false,
       node: 'n1',
       limits: { frame: 65_536, body: 16_384, window: 9, page: 200, rate: 100, packageTimeout: 5000 },
       dedupWindowMs: 86_400_000,
