@@ -300,20 +300,24 @@ describe('flow: backup', function () {
     const { child, exited, listening } = spawnServer('--port', '0', '--insecure', '--data', data);
     await listening;
     assert.equal(statSync(join(data, 'everyonce.sock')).mode & 0o777, 0o600);
-    const cut = await ask(data, { id: 1, do: 'backup' });
-    assert.ok(existsSync(join(data, cut.answer.name, 'everyonce.store')));
-    const other = await ask(data, { id: 'x', do: 'backup' });
-    assert.deepEqual([other.answer.id, other.answer.error.code], ['x', 'BACKUP_REFUSED']);
+    const [cut, other] = [reach(data), reach(data)];
+    const { name } = await cut.ask({ id: 1, do: 'backup' });
+    assert.ok(existsSync(join(data, name, 'everyonce.store')));
+    const refused = await other.ask({ id: 'x', do: 'backup' });
+    assert.deepEqual([refused.id, refused.error.code], ['x', 'BACKUP_REFUSED']);
     cut.socket.destroy();
-    let next = other;
-    while (!next.answer.ok) next = await ask(data, { do: 'backup' });
-    assert.ok(!existsSync(join(data, cut.answer.name)), 'a copy goes with the one that asked for it');
-    assert.ok(existsSync(join(data, next.answer.name)));
+    let next = refused;
+    while (!next.ok) next = await other.ask({ do: 'backup' });
+    assert.ok(!existsSync(join(data, name)), 'a copy goes with the one that asked for it');
+    assert.ok(existsSync(join(data, next.name)));
     child.kill('SIGKILL');
     await exited;
     const server = await startOn(data);
-    const { answer } = await ask(data, { id: 2, do: 'inspect' });
-    assert.deepEqual(answer, { id: 2, ok: true, found: { convs: [], more: false } });
+    assert.deepEqual(await reach(data).ask({ id: 2, do: 'inspect' }), {
+      id: 2,
+      ok: true,
+      found: { convs: [], more: false },
+    });
     assert.deepEqual(readdirSync(data).sort(), ['everyonce.lock', 'everyonce.sock', 'everyonce.store', 'rocksdb']);
     await server.close();
     assert.deepEqual(readdirSync(data).sort(), ['everyonce.lock', 'everyonce.store', 'rocksdb']);
@@ -322,6 +326,7 @@ describe('flow: backup', function () {
   it('answers bad requests on the socket file, and cuts a line without end', async () => {
     const data = join(makeDirectory(), 'data');
     await startServer({ data });
+    const peer = reach(data);
     for (const bad of [
       '{',
       '7',
@@ -331,15 +336,14 @@ describe('flow: backup', function () {
       '{"do":"inspect","after":3}',
       '{"do":"inspect","conv":"g:a","after":-1}',
     ]) {
-      const { answer } = await ask(data, bad);
+      const answer = await peer.ask(bad);
       assert.equal(answer.ok, false, bad);
       assert.equal(typeof answer.error.message, 'string', bad);
     }
-    const socket = connect(join(data, 'everyonce.sock'));
-    socket.on('error', () => {});
+    const { socket } = reach(data);
     socket.write('x'.repeat(200_000));
     await new Promise((closed) => socket.on('close', closed));
-    assert.equal((await ask(data, { do: 'inspect' })).answer.ok, true);
+    assert.equal((await peer.ask({ do: 'inspect' })).ok, true);
   });
 
   it('finds the server of a directory whose path is too long for a socket', async () => {
@@ -388,12 +392,20 @@ function inOrder(names) {
   return [...names].sort((a, b) => (a < b ? -1 : 1));
 }
 
-/** One line to a server's socket file, and its answer. The connection stays. */
-async function ask(data, request) {
+/** A connection to a server's socket file. */
+function reach(data) {
   const socket = connect(join(data, 'everyonce.sock'));
   socket.on('error', () => {});
   onCleanUp(() => socket.destroy());
-  socket.write(`${typeof request === 'string' ? request : JSON.stringify(request)}\n`);
-  const [line] = await once(createInterface({ input: socket }), 'line');
-  return { socket, answer: JSON.parse(line) };
+  const lines = createInterface({ input: socket });
+  lines.on('error', () => {});
+  return {
+    socket,
+    /** Says one line, takes the answer. */
+    async ask(request) {
+      socket.write(`${typeof request === 'string' ? request : JSON.stringify(request)}\n`);
+      const [line] = await once(lines, 'line');
+      return JSON.parse(line);
+    },
+  };
 }
