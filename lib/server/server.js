@@ -254,6 +254,18 @@ export class Server extends EventEmitter {
     return pull(this.#requests, user, device, page);
   }
 
+  /**
+   * Not in this version.
+   *
+   * @param {string} _user
+   * @param {number} _count
+   * @returns {Promise<string[]>}
+   * @throws {EveryonceError} UNSUPPORTED
+   */
+  async issueTokens(_user, _count) {
+    throw new EveryonceError('UNSUPPORTED', 'message tokens are not in this version');
+  }
+
   /** Counters since the start, the engine's and the server's. */
   stats() {
     return { ...this.#counters(), connections: this.#connections.size, requests: this.#requests.size };

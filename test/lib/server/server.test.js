@@ -175,6 +175,10 @@ describe('server', () => {
     assert.deepEqual(engine.of('close'), [[id]]);
   });
 
+  it('says that it has no tokens yet', async () => {
+    await assert.rejects(server.issueTokens('alice', 5), { code: 'UNSUPPORTED' });
+  });
+
   it('counts', async () => {
     assert.deepEqual(server.stats(), { acks: 7, groups: 2, commands: 10, connections: 0, requests: 0 });
     assert.match(await server.metrics(), /^everyonce_messages_accepted_total 7$/m);
