@@ -83,7 +83,10 @@ describe('flow: packages', () => {
       sent.map(({ seq }) => seq),
       [4, 5],
     );
-    const large = await alice.sendPackage(DM, Array.from({ length: 256 }, (_, i) => ({ i })));
+    const large = await alice.sendPackage(
+      DM,
+      Array.from({ length: 256 }, (_, i) => ({ i })),
+    );
     assert.equal(large[255].seq, 261);
     const bodies = [];
     for (let seq = 1; seq <= 5; seq++) bodies.push((await bob.take('msg', { seq })).body);
