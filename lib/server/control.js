@@ -113,7 +113,10 @@ export class Control {
       const lines = (peer.buffered + text).split('\n');
       peer.buffered = lines.pop() ?? '';
       if (peer.buffered.length > MAX_LINE_BYTES) return void socket.destroy();
+      // What a peer may have waiting here is one chunk of requests, and one answer.
+      socket.pause();
       for (const line of lines) peer.asked = peer.asked.then(() => this.#answer(socket, peer, line));
+      void peer.asked.then(() => socket.resume());
     });
     socket.on('close', () => {
       this.#sockets.delete(socket);
@@ -140,7 +143,12 @@ export class Control {
       const { code = 'bad_request', message } = /** @type {EveryonceError} */ (error);
       answer = { id, ok: false, error: { code, message } };
     }
-    if (!socket.destroyed) socket.write(`${JSON.stringify(answer)}\n`);
+    if (socket.destroyed || socket.write(`${JSON.stringify(answer)}\n`)) return;
+    const given = new AbortController();
+    const taken = ['drain', 'close'].map((event) => once(socket, event, { signal: given.signal }));
+    await Promise.race(taken).catch(() => {});
+    given.abort();
+    await Promise.allSettled(taken);
   }
 
   /**

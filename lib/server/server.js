@@ -294,7 +294,8 @@ export class Server extends EventEmitter {
       await this.#edge.idle(DRAIN.waitMs);
     }
     this.#connections.disconnect();
-    await this.#control?.close();
+    // Where the store hangs, what was asked of it is not waited for.
+    await Promise.race([this.#control?.close(), after(DRAIN.stopMs)]);
     this.#lastStats = this.#engine.stats();
     this.#engine.stop();
     // The last answers are written while the engine stops, so the sockets are closed after it.

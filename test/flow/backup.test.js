@@ -340,6 +340,10 @@ describe('flow: backup', function () {
       assert.equal(answer.ok, false, bad);
       assert.equal(typeof answer.error.message, 'string', bad);
     }
+    // One that asks and asks, and takes no answer, holds nobody up.
+    const deaf = reach(data);
+    deaf.socket.pause();
+    deaf.socket.write('{"do":"inspect"}\n'.repeat(20_000));
     const { socket } = reach(data);
     socket.write('x'.repeat(200_000));
     await new Promise((closed) => socket.on('close', closed));
