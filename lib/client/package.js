@@ -34,7 +34,7 @@ export function isTooLarge({ bodies, texts }, limits) {
   return (
     sizes.some((bytes) => bytes > limits.body) ||
     texts.some((text) => utf8Bytes(text) > limits.frame) ||
-    sizes.reduce((sum, bytes) => sum + bytes, 0) > Math.max(limits.body, LIMITS.packageBytes)
+    (sizes.length > 1 && sizes.reduce((sum, bytes) => sum + bytes, 0) > LIMITS.packageBytes)
   );
 }
 

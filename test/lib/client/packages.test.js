@@ -128,6 +128,10 @@ describe('client: packages', () => {
     await online(alice);
     await assert.rejects(alice.sendPackage(DM, ['fits', 'x'.repeat(200)]), { code: 'too_large' });
     await assert.rejects(alice.sendPackage(DM, Array(257).fill(0)), { code: 'INVALID_ARGUMENT', field: 'bodies' });
+    Object.assign(server.limits, { body: 1 << 20, frame: 1 << 21 });
+    const roomy = makeClient('alice', { device: 'another' });
+    await online(roomy);
+    await assert.rejects(roomy.sendPackage(DM, Array(5).fill('x'.repeat(1_000_000))), { code: 'too_large' });
     assert.deepEqual(alice.outbox(), []);
   });
 
