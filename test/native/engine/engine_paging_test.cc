@@ -217,6 +217,26 @@ TEST(EnginePaging, AFullSetOfRangesServesTheOldestHole) {
   EXPECT_TRUE(Pull(&harness, 2, kConv, "oldest", 2).items.empty());
 }
 
+TEST(EnginePaging, AnAckThatDoesNotFitStopsRedeliveryHereAndIsNotKept) {
+  EngineHarness harness;
+  harness.Connect(1, "alice", "a1");
+  harness.Connect(2, "bob", "b1");
+  SendMany(&harness, 1, 1, 132);
+  for (uint64_t seq = 2; seq <= 130; seq += 2) {  // 65 ranges
+    harness.Receive(2, R"({"t":"got","conv":"dm:alice:bob","from":)" + std::to_string(seq) +
+                           ",\"to\":" + std::to_string(seq) + "}");
+  }
+  harness.Take(2);
+  harness.Advance(10'000);
+  std::set<uint64_t> again;
+  for (const auto& packet : harness.Take(2)) {
+    if (packet.t == "msg") again.insert(packet.integer("seq"));
+  }
+  EXPECT_EQ(again.size(), 132u - 65u);
+  EXPECT_FALSE(again.contains(130));
+  EXPECT_EQ(Pull(&harness, 2, kConv, "newest", 3, "", true).seqs(), (Seqs{132, 131, 130}));
+}
+
 TEST(EnginePaging, RedeliversWhatWasPushedWhileOlderOnesAreStillToBePulled) {
   EngineHarness harness;
   harness.Connect(1, "alice", "a1");
