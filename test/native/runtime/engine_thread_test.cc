@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "log/embedded_log.h"
 #include "log/memory_kv.h"
@@ -134,6 +138,26 @@ TEST(EngineThread, OpensAndEndsManyTimesWithAndWithoutStop) {
     edge.TakeUntil([&] { return edge.Count(OutputKind::kStopped) == 1; });
     edge.thread->Join();
   }
+}
+
+TEST(EngineThread, TasksRunOnItsThreadInOrderAndAreAnsweredBeforeItEnds) {
+  Edge edge;
+  std::vector<int> ran;
+  std::thread::id where;
+  for (int i = 0; i < 100; ++i) {
+    edge.thread->PushControl({.kind = InputKind::kTask, .id = 9, .task = [&ran, &where, i] {
+                                ran.push_back(i);
+                                where = std::this_thread::get_id();
+                                return std::string(R"({"t":"ok"})");
+                              }});
+  }
+  edge.thread->PushControl({.kind = InputKind::kStop});
+  edge.TakeUntil([&] { return edge.last == OutputKind::kStopped; });
+  EXPECT_EQ(edge.Count(OutputKind::kAnswer), 100u);
+  edge.thread->Join();
+  ASSERT_EQ(ran.size(), 100u);
+  EXPECT_TRUE(std::is_sorted(ran.begin(), ran.end()));
+  EXPECT_NE(where, std::this_thread::get_id());
 }
 
 }  // namespace
