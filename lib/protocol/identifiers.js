@@ -21,7 +21,8 @@ export const isDevice = (value) =>
 export const isMessageId = (value) => typeof value === 'string' && MESSAGE_ID.test(value);
 
 /** A type that an application may send: `system.*` is the server's. @param {unknown} value @returns {value is string} */
-export const isType = (value) => typeof value === 'string' && TYPE.test(value) && value !== 'system' && !value.startsWith('system.');
+export const isType = (value) =>
+  typeof value === 'string' && TYPE.test(value) && value !== 'system' && !value.startsWith('system.');
 
 /**
  * The two users of a `dm:` conversation, in order.

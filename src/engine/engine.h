@@ -205,7 +205,7 @@ class Engine {
                    uint64_t got, uint64_t read);
   void CompleteReceipt(const std::string& conv, const std::string& user, Receipt* receipt);
   void WantMarks(const Connection& connection);
-  void TellMarks(Connection& connection);
+  void TellMarks(Connection& connection, const std::vector<std::string>& convs);
   void RunReceipts();
 
   Log* log_;
@@ -225,7 +225,8 @@ class Engine {
   uint32_t last_question_ = 0;
   // (conv, user) whose marks rose since the last receipts went out; bounded by what is acked in that interval.
   std::unordered_map<std::string, std::unordered_map<std::string, Receipt>> receipts_;
-  std::vector<ConnectionId> receipts_wanted_;  // welcomed, and not yet told the others' marks
+  std::vector<std::pair<ConnectionId, std::vector<std::string>>>
+      receipts_wanted_;  // welcomed, and not yet told the others' marks
   int64_t receipts_due_ms_ = INT64_MAX;
   int64_t heads_due_ms_ = INT64_MAX;
   int64_t redelivery_due_ms_ = INT64_MAX;

@@ -23,7 +23,10 @@ void Engine::NoteReceipt(const Connection* connection, const std::string& conv, 
 }
 
 void Engine::WantMarks(const Connection& connection) {
-  receipts_wanted_.push_back(connection.id);
+  std::vector<std::string> convs;
+  for (const auto& entry : connection.links) convs.push_back(entry.first);
+  if (convs.empty()) return;
+  receipts_wanted_.emplace_back(connection.id, std::move(convs));
   receipts_due_ms_ = std::min(receipts_due_ms_, now_.steady_ms + options_.receipt_interval_ms);
 }
 
@@ -65,18 +68,18 @@ void Engine::RunReceipts() {
       }
     });
   }
-  for (const ConnectionId id : std::exchange(receipts_wanted_, {})) {
+  const auto wanted = std::exchange(receipts_wanted_, {});
+  for (const auto& [id, convs] : wanted) {
     Connection* connection = Find(id);
-    if (connection != nullptr) TellMarks(*connection);
+    if (connection != nullptr) TellMarks(*connection, convs);
   }
 }
 
 // What rose while a device was away: the others' marks in the conversations that its welcome named, once, so that what
 // it sent does not stay "not read" for ever. Bounded; what goes beyond is told when it rises next.
-void Engine::TellMarks(Connection& connection) {
+void Engine::TellMarks(Connection& connection, const std::vector<std::string>& convs) {
   size_t left = kMaxMarksAtWelcome;
-  for (const auto& entry : connection.links) {
-    const std::string& conv = entry.first;
+  for (const std::string& conv : convs) {
     log_->MembersOf(conv, [&, this](const Status& status, const std::shared_ptr<const MemberList>& members) {
       if (!status.ok() || members == nullptr || members->size() > std::min(left, kMaxReceiptMembers)) return;
       left -= members->size();

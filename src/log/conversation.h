@@ -90,8 +90,8 @@ class Conversation {
     record_.creator = creator;
     record_.history_all = history_all;
   }
-  // Appends under the next seq; `message` gets seq, epoch and at_ms (never below the last one's). `more`: the next part of
-  // the same package follows. After the first of a sender in a group it can't fail. REQUIRES: exists().
+  // Appends under the next seq; `message` gets seq, epoch and at_ms (never below the last one's). `more`: the next part
+  // of the same package follows. After the first of a sender in a group it can't fail. REQUIRES: exists().
   Status Append(Message* message, int64_t now_ms, bool more = false);
   // The membership that the system message at head() brings: `added` and `removed` are disjoint.
   void ChangeMembers(const std::vector<std::string>& added, const std::vector<std::string>& removed);
