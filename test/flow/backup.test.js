@@ -160,6 +160,27 @@ describe('flow: backup', function () {
     assert.deepEqual(carol.ids(), messages.map(({ id }) => id)); // prettier-ignore
   });
 
+  it('a conversation that the copy has never heard of comes back from those who wrote it', async () => {
+    const data = join(makeDirectory(), 'data');
+    const first = await startServer({ data });
+    const [alice, bob] = [person('alice', first), person('bob', first)];
+    await Promise.all([alice.client.connect(), bob.client.connect()]);
+    const copy = await backup(data);
+    const sent = [];
+    for (let i = 0; i < 3; i++) sent.push((await alice.client.send(DM, i)).id);
+    await bob.has(sent);
+    const ofBob = (await bob.client.send(DM, 'of bob')).id;
+    await alice.has([ofBob]);
+    await first.close();
+    await startOn(copy, first.port);
+    sent.push((await alice.client.send(DM, 'after')).id);
+    const last = (await bob.client.send(DM, 'after')).id;
+    await Promise.all([alice.has([last]), bob.has(sent)]);
+    const { messages } = await read(copy);
+    assert.deepEqual(inOrder(messages.map(({ id }) => id)), inOrder([...sent, ofBob, last]));
+    assert.deepEqual([alice.ids(), bob.ids()], [[ofBob, last], sent]);
+  });
+
   it('positions are judged as the protocol says, and acks beyond the copy do not count for what comes in their place', async () => {
     const data = join(makeDirectory(), 'data');
     const first = await startServer({ data });
