@@ -63,6 +63,8 @@ export class Lane {
   /** What the timer watches. @type {Send | null} */
   #watched = null;
   #tries = 0;
+  /** What `tries` counts. @type {Send | null} */
+  #tried = null;
   /** @type {any} */
   #pause = null;
   #pauses = 0;
@@ -201,8 +203,11 @@ export class Lane {
     const watch =
       oldest && this.cursor > 0 && this.host.online && oldest.connection === this.host.connection ? oldest : null;
     if (watch === this.#watched) return;
-    this.#unwatch();
+    this.#endTimer();
     if (!watch) return;
+    // What merely found no room to be sent again is still the same wait.
+    if (watch !== this.#tried) this.#tries = 0;
+    this.#tried = watch;
     this.#watched = watch;
     this.#setTimer();
   }
@@ -213,10 +218,15 @@ export class Lane {
   }
 
   #unwatch() {
+    this.#endTimer();
+    this.#tries = 0;
+    this.#tried = null;
+  }
+
+  #endTimer() {
     this.host.clock.clearTimeout(this.#timer);
     this.#timer = null;
     this.#watched = null;
-    this.#tries = 0;
   }
 
   #timedOut() {

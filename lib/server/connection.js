@@ -12,6 +12,8 @@ export class Connection {
   state = State.NEW;
   /** @type {string | undefined} */
   user;
+  /** Its user and device, once accepted. @type {string | undefined} */
+  deviceKey;
   /** Milliseconds of the wheel's clock at which `expire` is called. */
   deadlineMs = Infinity;
   /** The close code then. */

@@ -39,6 +39,8 @@ export class Connections {
   #inbox;
   #options;
   #users;
+  /** The newest connection of each user's device. @type {Map<string, Connection>} */
+  #byDevice = new Map();
 
   /** @param {ConnectionsOptions} options */
   constructor(options) {
@@ -119,11 +121,20 @@ export class Connections {
     this.#waiting.delete(connection);
     this.#options.metrics.closed(code);
     connection.state = State.CLOSED;
-    if (connection.user !== undefined) this.#users.give(connection.user);
+    this.#giveShare(connection);
+    if (connection.deviceKey && this.#byDevice.get(connection.deviceKey) === connection) {
+      this.#byDevice.delete(connection.deviceKey);
+    }
     connection.request = undefined;
     // What it sent before it went has arrived: it counts.
     if (this.#inbox.frames > 0) this.#inbox.flush();
     this.#engine?.close(id);
+  }
+
+  /** @param {Connection} connection gives back its part of its user's connections, once */
+  #giveShare(connection) {
+    if (connection.user !== undefined) this.#users.give(connection.user);
+    connection.user = undefined;
   }
 
   // What the engine's records mean.
@@ -174,20 +185,27 @@ export class Connections {
       this.#refuse(connection, device, error);
       return;
     }
-    if (connection.state === State.AUTHENTICATING) this.#accept(connection, identity);
+    if (connection.state === State.AUTHENTICATING) this.#accept(connection, device, identity);
   }
 
   /**
    * @param {Connection} connection
+   * @param {string} device
    * @param {import('./authenticate.js').Identity} identity
    */
-  #accept(connection, { user, expiresAt }) {
+  #accept(connection, device, { user, expiresAt }) {
+    // The engine will close the device's older connection (4409): its share is this one's, also at the limit.
+    const key = `${user} ${device}`;
+    const older = this.#byDevice.get(key);
+    if (older) this.#giveShare(older);
     if (!this.#users.take(user)) {
       connection.edge.close(CLOSE.overloaded);
       return;
     }
     connection.state = State.ACCEPTED;
     connection.user = user;
+    connection.deviceKey = key;
+    this.#byDevice.set(key, connection);
     connection.request = undefined;
     connection.expectNothing();
     this.#engine?.accept(connection.id, user);

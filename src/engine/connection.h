@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "core/packet.h"
 #include "core/packet_writer.h"
 #include "engine/rate_limiter.h"
+#include "log/log.h"
 
 namespace everyonce {
 
@@ -34,8 +36,9 @@ struct PushedMessage {
 struct Link {
   bool told = false;  // welcome, resume or head has named it on this connection
   bool live = false;
-  bool head_due = false;  // behind, and newer than the last head that went out
-  uint8_t repeats = 0;    // times that what is unacked was pushed again
+  bool caught_up = false;  // behind, though nothing is missing: live as soon as the window has room
+  bool head_due = false;   // behind, and newer than the last head that went out
+  uint8_t repeats = 0;     // times that what is unacked was pushed again
   uint64_t epoch = 0;
   uint64_t head = 0;
   uint64_t got = 0;
@@ -70,6 +73,12 @@ class PacketQueue {
   size_t first_ = 0;
 };
 
+// A pull whose page is to be read when what it acks is in the log, and this step's output has room.
+struct DeferredPull {
+  std::string rid_json;
+  PullQuery query;
+};
+
 struct Connection {
   Connection(ConnectionId connection_id, uint32_t rate_per_second)
       : id(connection_id), rate(rate_per_second), refused(60'000), malformed(60'000) {}
@@ -90,6 +99,7 @@ struct Connection {
   PacketQueue inbox;  // decoded, waiting for what came before them; bounded by kMaxWaitingPackets
   uint32_t commands_in_flight = 0;
   uint32_t reads_in_flight = 0;
+  std::optional<DeferredPull> deferred_pull;  // counts as a read in flight
 
   std::unordered_map<std::string, Link> links;
   uint32_t unacked = 0;          // pushed and not acked, over all links

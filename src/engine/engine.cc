@@ -71,7 +71,9 @@ void Engine::Close(uint32_t id) {
 
 void Engine::SetLagging(uint32_t id, bool lagging) {
   Connection* connection = Find(id);
-  if (connection != nullptr) connection->lagging = lagging;
+  if (connection == nullptr) return;
+  connection->lagging = lagging;
+  if (!lagging) CatchUpAll(*connection);
 }
 
 void Engine::Receive(uint32_t id, std::string_view frame, const Time& now) {
@@ -150,6 +152,17 @@ void Engine::ProcessInbox(Connection& connection) {
       return;
     }
     if (!asking_.empty() && RunAnsweredRead(*current)) continue;
+    if (pushed_bytes_ >= options_.output_bytes && (current->deferred_pull || !current->inbox.empty())) {
+      MakeReady(*current);  // when this step's output is taken
+      return;
+    }
+    if (current->deferred_pull) {
+      --current->reads_in_flight;
+      DeferredPull pull = std::move(*current->deferred_pull);
+      current->deferred_pull.reset();
+      ReadPage(id, std::move(pull.rid_json), std::move(pull.query));
+      continue;
+    }
     if (current->inbox.empty() || current->reads_in_flight > 0) return;
     if (!IsCommand(current->inbox.front()) && current->commands_in_flight > 0) return;
     if (group_.size() >= options_.group_commands || group_bytes_ >= options_.group_bytes) {
@@ -171,8 +184,9 @@ bool Engine::WithinRate(Connection& connection, const DecodedPacket& decoded) {
   const int64_t retry_ms = connection.rate.Take(now_.steady_ms);
   if (retry_ms == 0) return true;
   constexpr std::string_view kMessage = "More packets than the server's rate allows; wait, then send the same again.";
-  const bool is_send =
-      decoded.error ? decoded.error->is_send && !decoded.error->conv.empty() : type == PacketType::kSend;
+  const bool is_send = decoded.error
+                           ? decoded.error->is_send && !decoded.error->conv.empty() && !decoded.error->id.empty()
+                           : type == PacketType::kSend;
   if (is_send) {
     const bool bad = decoded.error.has_value();
     ++counters_.nacks;
@@ -275,6 +289,7 @@ void Engine::CommitGroup() {
   group_pending_.clear();
   group_bytes_ = 0;
   ++counters_.groups;
+  tend_due_ms_ = std::min(tend_due_ms_, now_.steady_ms + options_.tend_interval_ms);
   counters_.commands += committing_group_.size();
   log_->Commit(committing_group_, now_.wall_ms, [this](std::vector<Outcome> outcomes) { Settle(std::move(outcomes)); });
 }
@@ -309,11 +324,14 @@ void Engine::RunTimers() {
   if (now_.steady_ms >= heads_due_ms_) RunHeads();
   if (now_.steady_ms >= receipts_due_ms_) RunReceipts();
   if (now_.steady_ms >= redelivery_due_ms_) RunRedelivery();
+  if (now_.steady_ms >= tend_due_ms_) {
+    tend_due_ms_ = log_->Tend(now_.wall_ms) ? now_.steady_ms + options_.tend_interval_ms / 10 : INT64_MAX;
+  }
   if (now_.steady_ms >= packages_.NextDeadline()) RunPackages();
 }
 
 int64_t Engine::NextDeadline() const {
-  return std::min({heads_due_ms_, receipts_due_ms_, redelivery_due_ms_, packages_.NextDeadline()});
+  return std::min({tend_due_ms_, heads_due_ms_, receipts_due_ms_, redelivery_due_ms_, packages_.NextDeadline()});
 }
 
 }  // namespace everyonce

@@ -36,6 +36,7 @@ struct EngineOptions {
   int64_t redelivery_ms = 10'000;
   int64_t head_interval_ms = 1'000;
   int64_t receipt_interval_ms = 100;
+  int64_t tend_interval_ms = 10'000;   // between a group and the log's housekeeping; a tenth of it while there is more
   int64_t package_timeout_ms = 5'000;  // from a package's first part to its last
   PackageLimits package_limits;
   size_t group_commands = 4096;     // bound of one group, in commands …
@@ -187,10 +188,11 @@ class Engine {
   void FallBehind(Connection& connection, const std::string& conv, Link& link);
   void SendHead(Connection& connection, const std::string& conv, Link& link);
   void CatchUp(Connection& connection, Link& link);
+  void CatchUpAll(Connection& connection);
   void OwnAccepted(Connection& connection, const Command& command, const Outcome& outcome);
   void RunHeads();
   void RunRedelivery();
-  void Redeliver(Connection& connection, const std::string& conv, Link& link);
+  void Redeliver(Connection& connection, const std::string& conv, Link& link, uint64_t first);
 
   // engine_receive.cc: acks, pages, marks, signals.
   void Got(Connection& connection, Packet packet);
@@ -230,6 +232,7 @@ class Engine {
   int64_t receipts_due_ms_ = INT64_MAX;
   int64_t heads_due_ms_ = INT64_MAX;
   int64_t redelivery_due_ms_ = INT64_MAX;
+  int64_t tend_due_ms_ = INT64_MAX;  // armed by a group
 
   PackageReorder packages_;                             // held parts
   std::unordered_set<std::string> submitted_packages_;  // complete or refused, and not yet answered

@@ -107,10 +107,12 @@ bool Engine::HoldForVerdict(Connection& connection, DecodedPacket* decoded) {
 void Engine::RefuseUnasked(Connection& connection, const DecodedPacket& decoded) {
   constexpr std::string_view kMessage = "Too much waits to be allowed; wait, then send the same again.";
   const bool bad = decoded.error.has_value();
-  if (!bad && decoded.packet.type != PacketType::kSend) {
+  const bool is_send = bad ? decoded.error->is_send && !decoded.error->conv.empty() && !decoded.error->id.empty()
+                           : decoded.packet.type == PacketType::kSend;
+  if (!is_send) {
     return SendError(connection, {.code = Code::kRateLimited,
                                   .message = kMessage,
-                                  .rid_json = decoded.packet.rid_json,
+                                  .rid_json = bad ? decoded.error->rid_json : decoded.packet.rid_json,
                                   .retry_ms = kTooManyRetryMs});
   }
   ++counters_.nacks;

@@ -58,6 +58,7 @@ void Engine::DeliverTo(Connection& connection, const Message& message, std::stri
     if (!link.told || message.seq != link.next) SendHead(connection, message.conv, link);
     Push(connection, link, message.seq, packet);
   } else {
+    link.caught_up = false;
     link.head_due = true;
     if (now_.steady_ms - link.head_sent_ms >= options_.head_interval_ms || link.head_sent_ms == 0) {
       SendHead(connection, message.conv, link);
@@ -103,6 +104,7 @@ void Engine::Push(Connection& connection, Link& link, uint64_t seq, std::string_
 
 void Engine::FallBehind(Connection& connection, const std::string& conv, Link& link) {
   link.live = false;
+  link.caught_up = false;
   SendHead(connection, conv, link);
 }
 
@@ -116,11 +118,20 @@ void Engine::SendHead(Connection& connection, const std::string& conv, Link& lin
 
 // Live again, from the very next message on. REQUIRES: nothing up to head is missing at the device or on its way.
 void Engine::CatchUp(Connection& connection, Link& link) {
-  if (link.live || !connection.live_pushes || connection.lagging) return;
-  if (connection.unacked >= options_.limits.window) return;
+  if (link.live || !connection.live_pushes) return;
+  link.caught_up = true;
+  if (connection.lagging || connection.unacked >= options_.limits.window) return;
   link.live = true;
   link.head_due = false;
   link.next = link.head + 1;
+}
+
+// The window or the socket has room again: what waited for nothing else is live.
+void Engine::CatchUpAll(Connection& connection) {
+  if (connection.lagging || connection.unacked >= options_.limits.window) return;
+  for (auto& entry : connection.links) {
+    if (!entry.second.live && entry.second.caught_up) CatchUp(connection, entry.second);
+  }
 }
 
 // The sending device's own message counts as acked by it, and it knows the seq from its ack.
@@ -181,7 +192,7 @@ void Engine::RunRedelivery() {
       }
       if (link.repeats < kMaxRepeats) {
         ++link.repeats;
-        Redeliver(*connection, conv, link);
+        if (!connection->lagging) Redeliver(*connection, conv, link, link.pushed.front().seq);
         redelivery_due_ms_ = std::min(redelivery_due_ms_, now_.steady_ms + options_.redelivery_ms);
         continue;
       }
@@ -203,13 +214,12 @@ void Engine::RunRedelivery() {
   }
 }
 
-void Engine::Redeliver(Connection& connection, const std::string& conv, Link& link) {
+void Engine::Redeliver(Connection& connection, const std::string& conv, Link& link, uint64_t first) {
   PullQuery query;
   query.user = connection.user;
   query.device = connection.device;
   query.conv = conv;
   // What is unacked below was not pushed here: a client that pages newest first has it yet to come.
-  const uint64_t first = link.pushed.front().seq;
   query.hold = true;
   query.go_on = Position{conv, link.epoch, first - 1};
   query.limit = static_cast<uint32_t>(std::min<uint64_t>(link.pushed.back().seq - first + 1, kMaxRedelivered));
@@ -224,10 +234,20 @@ void Engine::Redeliver(Connection& connection, const std::string& conv, Link& li
       const bool pushed = std::any_of(pushed_link.pushed.begin(), pushed_link.pushed.end(),
                                       [&](const PushedMessage& each) { return each.seq == item.message.seq; });
       if (item.is_hole() || !pushed) continue;
-      WriteMsg(item.message, Out(*current));
+      std::string packet;
+      WriteMsg(item.message, &packet);
+      Out(*current)->append(packet);
+      pushed_bytes_ += packet.size();
       ++counters_.redeliveries;
     }
+    // What had no room in this page follows in the next: the same repeat, not a later one.
+    const uint64_t told = page.items.empty() ? pushed_link.pushed.back().seq : page.position.seq;
     for (PushedMessage& each : pushed_link.pushed) each.pushed_ms = now_.steady_ms;
+    const auto rest = std::find_if(pushed_link.pushed.begin(), pushed_link.pushed.end(),
+                                   [&](const PushedMessage& each) { return each.seq > told; });
+    if (rest != pushed_link.pushed.end() && pushed_bytes_ < options_.output_bytes) {
+      Redeliver(*current, conv, pushed_link, rest->seq);
+    }
   });
 }
 

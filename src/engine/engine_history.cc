@@ -15,22 +15,24 @@ constexpr size_t kMaxCounted = 1'000'000;  // conversations that `total` sums ov
 void Engine::Counts(Connection& connection, Packet packet) {
   const ConnectionId id = connection.id;
   ++connection.reads_in_flight;
-  log_->Views(
-      connection.user, connection.device, {}, kMaxCounted,
-      [this, id, rid_json = packet.rid_json, after = packet.after_conv](
-          const Status& status, const std::vector<ConversationView>& views, bool) {
-        Connection* asking = Find(id);
-        if (asking == nullptr) return;
-        ReadDone(*asking);
-        if (!status.ok()) return SendReadError(*asking, status, rid_json);
-        uint64_t total = 0;
-        for (const ConversationView& view : views) total += view.unread;
-        const auto first =
-            std::find_if(views.begin(), views.end(), [&](const ConversationView& view) { return view.conv > after; });
-        const auto left = static_cast<size_t>(views.end() - first);
-        const size_t count = std::min(left, kMaxCounts);
-        WriteCounts(rid_json, total, {views.data() + (first - views.begin()), count}, count < left, Out(*asking));
-      });
+  log_->Views(connection.user, connection.device, {}, kMaxCounted,
+              [this, id, rid_json = packet.rid_json, after = packet.after_conv](
+                  const Status& status, const std::vector<ConversationView>& views, bool) {
+                Connection* asking = Find(id);
+                if (asking == nullptr) return;
+                ReadDone(*asking);
+                if (!status.ok()) return SendReadError(*asking, status, rid_json);
+                uint64_t total = 0;
+                for (const ConversationView& view : views) total += view.unread;
+                const auto first = std::find_if(views.begin(), views.end(),
+                                                [&](const ConversationView& view) { return view.conv > after; });
+                const auto left = static_cast<size_t>(views.end() - first);
+                const size_t count = std::min(left, kMaxCounts);
+                std::string* out = Out(*asking);
+                const size_t before = out->size();
+                WriteCounts(rid_json, total, {views.data() + (first - views.begin()), count}, count < left, out);
+                pushed_bytes_ += out->size() - before;
+              });
 }
 
 // Reading back: acks nothing, changes nothing.

@@ -46,7 +46,7 @@ void Engine::Acked(Connection* connection, const Command& command, const Outcome
   link.got = std::max(link.got, outcome.got);
   const size_t before = link.pushed.size();
   std::erase_if(link.pushed, [&](const PushedMessage& each) {
-    return each.seq <= link.got || (command.from != 0 && each.seq >= command.from && each.seq <= command.to);
+    return each.seq <= link.got || (command.from != 0 && each.seq >= command.from && each.seq <= outcome.acked_to);
   });
   connection->unacked -= static_cast<uint32_t>(before - link.pushed.size());
   if (before != link.pushed.size()) {
@@ -54,6 +54,7 @@ void Engine::Acked(Connection* connection, const Command& command, const Outcome
     if (!link.pushed.empty()) link.first_push_ms = link.pushed.front().pushed_ms;
   }
   if (link.got >= link.head) CatchUp(*connection, link);
+  if (before != link.pushed.size()) CatchUpAll(*connection);
   if (rose) NoteReceipt(connection, command.conv, command.user, link.epoch, link.got, 0);
 }
 
@@ -105,7 +106,8 @@ void Engine::Pull(Connection& connection, Packet packet) {
             *pulling,
             {.code = outcome.code, .message = outcome.message, .rid_json = rid_json, .retry_ms = outcome.retry_ms});
       }
-      ReadPage(pulling->id, rid_json, query);
+      ++pulling->reads_in_flight;
+      pulling->deferred_pull = DeferredPull{rid_json, query};
     };
     Submit(connection, std::move(command), std::move(pending));
   }

@@ -100,7 +100,8 @@ Outcome DecideGot(LogContext* context, const Command& command) {
   uint64_t keep = 0;
   bool fits = true;
   if (KeepOf(*conversation, command.epoch, &keep)) {
-    status = conversation->Ack(command.user, command.device, command.from, std::min(command.to, keep), &fits);
+    outcome.acked_to = std::min(command.to, keep);
+    status = conversation->Ack(command.user, command.device, command.from, outcome.acked_to, &fits);
   }
   if (status.ok()) status = conversation->SettledUpTo(command.user, command.device, &outcome.got);
   if (!status.ok()) return Unavailable(status);

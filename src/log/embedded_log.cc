@@ -9,7 +9,8 @@
 namespace everyonce {
 namespace {
 
-constexpr int64_t kRetryMs = 1000;  // told to senders, and the least time between two attempts to recover
+constexpr int64_t kRetryMs = 1000;     // told to senders, and the least time between two attempts to recover
+constexpr size_t kSweptAtOnce = 4096;  // window entries looked at in one slice, about 2 ms
 constexpr int64_t kClockMarginMs = 86400000;
 
 Outcome Decide(LogContext* context, const Command& command) {
@@ -128,7 +129,9 @@ void EmbeddedLog::Commit(const std::vector<Command>& group, int64_t now_ms, Comm
   } else {
     // Unknown whether any of it is there: whatever rests on it is forgotten, and the same again will tell.
     for (size_t i = 0; i < group.size(); ++i) {
-      if (!StandsWithoutGroup(context_.get(), group[i], staged[i])) outcomes[i] = Unavailable(status);
+      // A higher `pe` that refused it may be this group's own.
+      const bool stale = outcomes[i].code == Code::kStaleDevice;
+      if (stale || !StandsWithoutGroup(context_.get(), group[i], staged[i])) outcomes[i] = Unavailable(status);
     }
     context_->counters = before;
     ++context_->counters.failures;
@@ -137,6 +140,11 @@ void EmbeddedLog::Commit(const std::vector<Command>& group, int64_t now_ms, Comm
     (void)TryRecover(now_ms);
   }
   done(std::move(outcomes));
+}
+
+bool EmbeddedLog::Tend(int64_t now_ms) {
+  (void)SweepWindow(now_ms, kSweptAtOnce);
+  return !sweep_from_.empty();
 }
 
 size_t EmbeddedLog::SweepWindow(int64_t now_ms, size_t max_keys) {

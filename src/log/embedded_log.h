@@ -46,6 +46,7 @@ class EmbeddedLog final : public Log {
   void StatusOf(std::string_view conv, std::string_view user, std::string_view device,
                 const std::vector<std::string>& ids, StatusDone done) override;
   void MembersOf(std::string_view conv, MembersDone done) override;
+  bool Tend(int64_t now_ms) override;
   Safe safe() const override;
 
   // Removes window entries that have expired at `now_ms`, looking at no more than `max_keys`, and goes on there at the

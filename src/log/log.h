@@ -105,7 +105,9 @@ struct Outcome {
   std::vector<std::string> removed;
 
   // kGot: all up to `got` is now acked by this device. kRead: the user's mark, and whether it rose.
+  // kGot: no ack above `acked_to` was heard (0: none was): it lies above head, or above an older epoch's `keep`.
   uint64_t got = 0;
+  uint64_t acked_to = 0;
   uint64_t read = 0;
   bool rose = false;
 
@@ -204,6 +206,10 @@ class Log {
   // Current members, for signals and receipts: null where the conversation is unknown.
   using MembersDone = std::function<void(Status status, std::shared_ptr<const MemberList> members)>;
   virtual void MembersOf(std::string_view conv, MembersDone done) = 0;
+
+  // A bounded slice of what has to be done now and then (forgetting what is out of its window), for idle moments. True:
+  // there is more to do soon.
+  virtual bool Tend(int64_t now_ms) { return now_ms < 0; }
 
   virtual Safe safe() const = 0;
 

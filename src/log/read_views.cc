@@ -9,6 +9,8 @@
 namespace everyonce {
 namespace {
 
+constexpr size_t kTrimEvery = 256;  // conversations looked at before the cache is brought back to its bound
+
 Status UnknownConv() { return Status::Error(Code::kUnknownConv, "no such conversation, or you are not in it"); }
 
 }  // namespace
@@ -65,6 +67,7 @@ void EmbeddedLog::Views(std::string_view user, std::string_view device, std::str
     if (!status.ok() || conversation == nullptr) continue;  // the index may hold more than there is
     views.emplace_back();
     status = ViewOf(conversation, user, device, &views.back());
+    if (i % kTrimEvery == 0) context_->Trim();
   }
   if (!status.ok()) views.clear();
   context_->Trim();

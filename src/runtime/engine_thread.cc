@@ -58,13 +58,15 @@ void EngineThread::PushControl(Input input) {
   Signal();
 }
 
-// Moves waiting control items into the inbox, in order.
-void EngineThread::Flush() {
+// Moves waiting control items into the inbox, in order. True where there was one: the engine must be told.
+bool EngineThread::Flush() {
+  const size_t before = waiting_.size();
   while (!waiting_.empty() && inbox_.push(waiting_.front().get())) {
     (void)waiting_.front().release();  // the queue owns it
     waiting_.pop_front();
   }
   if (!waiting_.empty()) drain_wanted_.store(true, std::memory_order_seq_cst);
+  return waiting_.size() != before;
 }
 
 void EngineThread::Signal() {
@@ -72,7 +74,7 @@ void EngineThread::Signal() {
 }
 
 bool EngineThread::PopOutput(OutputBatch* batch) {
-  Flush();
+  if (Flush()) Signal();
   OutputBatch* taken = nullptr;
   if (!outbox_.pop(taken)) return false;
   *batch = std::move(*taken);

@@ -61,7 +61,7 @@ class EngineThread {
   static constexpr size_t kMaxBytesPerStep = 2u << 20;
 
   void Run();
-  void Flush();
+  bool Flush();
   void Signal();
   void StepAll();
   void Take(Input& input, const Time& now);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -75,7 +76,7 @@ class Edge {
   std::mutex mutex;
   std::condition_variable condition;
   bool woken = false;
-  uint64_t kinds[7] = {};
+  uint64_t kinds[8] = {};
   uint64_t acks = 0;
   OutputKind last = OutputKind::kWrite;
 };
@@ -126,6 +127,22 @@ TEST(EngineThread, WaitsForAnEdgeThatDoesNotTake) {
   EXPECT_GT(n, 1000u);
   edge.TakeUntil([&] { return edge.acks == n; });
   edge.TakeUntil([&] { return edge.Count(OutputKind::kDrain) >= 1; });
+}
+
+// Control items wait on the edge's side behind a full inbox; taking output passes them on, and the engine is told.
+TEST(EngineThread, AnswersRequestsThatWaitedBehindAFullInbox) {
+  Edge edge;
+  std::promise<void> release;
+  edge.thread->PushControl({.kind = InputKind::kTask, .id = 1, .task = [blocked = release.get_future().share()] {
+                              blocked.wait();
+                              return std::string(R"({"t":"ok"})");
+                            }});
+  constexpr uint32_t kRequests = 3000;  // the inbox holds 1024
+  for (uint32_t id = 2; id <= kRequests; ++id) {
+    edge.thread->PushControl({.kind = InputKind::kRequest, .id = id, .user = "alice", .bytes = R"({"t":"dance"})"});
+  }
+  release.set_value();
+  edge.TakeUntil([&] { return edge.Count(OutputKind::kAnswer) == kRequests; });
 }
 
 TEST(EngineThread, OpensAndEndsManyTimesWithAndWithoutStop) {
