@@ -50,18 +50,23 @@ describe('connections', () => {
 
   it('closes with 1013 above the limit of one user, until one of his is gone', async () => {
     const { engine, open, connections } = makeWorld(undefined, { perUser: 1 });
-    const enter = async (token) => {
+    let devices = 0;
+    const enter = async (token, device = `d${(devices += 1)}`) => {
       const edge = open();
-      await connections.authenticate(edge.id, hello(token));
+      await connections.authenticate(edge.id, { ...hello(token), device });
       return edge;
     };
-    const first = await enter('alice');
+    const first = await enter('alice', 'phone');
     assert.equal((await enter('alice')).closedWith, 1013);
     assert.equal((await enter('bob')).closedWith, 0);
     assert.equal((await enter('alice')).closedWith, 1013, 'who was refused gave nothing back');
-    first.close(1000);
+    const again = await enter('alice', 'phone');
+    assert.equal(again.closedWith, 0, 'a device that comes back replaces itself, also at the limit');
+    first.close(4409);
+    assert.equal((await enter('alice')).closedWith, 1013, 'and its first connection had no part left to give back');
+    again.close(1000);
     assert.equal((await enter('alice')).closedWith, 0);
-    assert.deepEqual(engine.of('accept').map(([, user]) => user), ['alice', 'bob', 'alice']); // prettier-ignore
+    assert.deepEqual(engine.of('accept').map(([, user]) => user), ['alice', 'bob', 'alice', 'alice']); // prettier-ignore
   });
 
   it('hands over what a socket sent before it went', () => {
