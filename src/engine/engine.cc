@@ -183,28 +183,32 @@ bool Engine::WithinRate(Connection& connection, const DecodedPacket& decoded) {
   }
   const int64_t retry_ms = connection.rate.Take(now_.steady_ms);
   if (retry_ms == 0) return true;
-  constexpr std::string_view kMessage = "More packets than the server's rate allows; wait, then send the same again.";
-  const bool is_send = decoded.error
-                           ? decoded.error->is_send && !decoded.error->conv.empty() && !decoded.error->id.empty()
-                           : type == PacketType::kSend;
-  if (is_send) {
-    const bool bad = decoded.error.has_value();
-    ++counters_.nacks;
-    WriteNack({.conv = bad ? decoded.error->conv : decoded.packet.conv,
-               .id = bad ? decoded.error->id : decoded.packet.id,
-               .n = bad ? decoded.error->n.value_or(0) : decoded.packet.n.value_or(0),
-               .code = Code::kRateLimited,
-               .message = kMessage,
-               .retry_ms = retry_ms},
-              Out(connection));
-  } else {
-    SendError(connection, {.code = Code::kRateLimited,
-                           .message = kMessage,
-                           .rid_json = decoded.error ? decoded.error->rid_json : decoded.packet.rid_json,
-                           .retry_ms = retry_ms});
-  }
+  RefuseForNow(connection, decoded, "More packets than the server's rate allows; wait, then send the same again.",
+               retry_ms);
   if (connection.refused.Add(now_.steady_ms) >= uint64_t{10} * options_.limits.rate) Shut(connection, 4429);
   return false;
+}
+
+// `rate_limited`, to a packet that was not looked at further: a nack where it is a send that can be named.
+void Engine::RefuseForNow(Connection& connection, const DecodedPacket& decoded, std::string_view message,
+                          int64_t retry_ms) {
+  const bool bad = decoded.error.has_value();
+  const bool is_send = bad ? decoded.error->is_send && !decoded.error->conv.empty() && !decoded.error->id.empty()
+                           : decoded.packet.type == PacketType::kSend;
+  if (!is_send) {
+    return SendError(connection, {.code = Code::kRateLimited,
+                                  .message = message,
+                                  .rid_json = bad ? decoded.error->rid_json : decoded.packet.rid_json,
+                                  .retry_ms = retry_ms});
+  }
+  ++counters_.nacks;
+  WriteNack({.conv = bad ? decoded.error->conv : decoded.packet.conv,
+             .id = bad ? decoded.error->id : decoded.packet.id,
+             .n = bad ? decoded.error->n.value_or(0) : decoded.packet.n.value_or(0),
+             .code = Code::kRateLimited,
+             .message = message,
+             .retry_ms = retry_ms},
+            Out(connection));
 }
 
 void Engine::Handle(Connection& connection, DecodedPacket decoded) {

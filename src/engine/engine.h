@@ -123,6 +123,7 @@ class Engine {
   bool WithinRate(Connection& connection, const DecodedPacket& decoded);
   void Handle(Connection& connection, DecodedPacket decoded);
   void Refuse(Connection& connection, const PacketError& error);
+  void RefuseForNow(Connection& connection, const DecodedPacket& decoded, std::string_view message, int64_t retry_ms);
   void Submit(Connection& connection, Command command, Pending pending);
   void CommitGroup();
   void Settle(std::vector<Outcome> outcomes);
@@ -162,7 +163,6 @@ class Engine {
 
   // engine_authorize.cc: packets that wait for the application's word.
   bool HoldForVerdict(Connection& connection, DecodedPacket* decoded);
-  void RefuseUnasked(Connection& connection, const DecodedPacket& decoded);
   void RunLane(ConnectionId id, const std::string& conv);
   bool RunAnsweredRead(Connection& connection);
   void RefuseRead(Connection& connection, const Packet& packet);

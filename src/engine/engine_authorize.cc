@@ -83,7 +83,8 @@ bool Engine::HoldForVerdict(Connection& connection, DecodedPacket* decoded) {
   const bool full = found != asking_.end() && (found->second.waiting >= Asking::kMaxWaiting ||
                                                (lane != nullptr && lane->size() >= Asking::kMaxLane));
   if (full) {
-    RefuseUnasked(connection, *decoded);
+    RefuseForNow(connection, *decoded, "Too much waits to be allowed; wait, then send the same again.",
+                 kTooManyRetryMs);
     return true;
   }
   Asking& asking = asking_[connection.id];
@@ -102,27 +103,6 @@ bool Engine::HoldForVerdict(Connection& connection, DecodedPacket* decoded) {
     asking.reads.emplace(waiting.question, std::move(waiting));
   }
   return true;
-}
-
-void Engine::RefuseUnasked(Connection& connection, const DecodedPacket& decoded) {
-  constexpr std::string_view kMessage = "Too much waits to be allowed; wait, then send the same again.";
-  const bool bad = decoded.error.has_value();
-  const bool is_send = bad ? decoded.error->is_send && !decoded.error->conv.empty() && !decoded.error->id.empty()
-                           : decoded.packet.type == PacketType::kSend;
-  if (!is_send) {
-    return SendError(connection, {.code = Code::kRateLimited,
-                                  .message = kMessage,
-                                  .rid_json = bad ? decoded.error->rid_json : decoded.packet.rid_json,
-                                  .retry_ms = kTooManyRetryMs});
-  }
-  ++counters_.nacks;
-  WriteNack({.conv = bad ? decoded.error->conv : decoded.packet.conv,
-             .id = bad ? decoded.error->id : decoded.packet.id,
-             .n = bad ? decoded.error->n.value_or(0) : decoded.packet.n.value_or(0),
-             .code = Code::kRateLimited,
-             .message = kMessage,
-             .retry_ms = kTooManyRetryMs},
-            Out(connection));
 }
 
 // Answers for connections that are gone are ignored: the edge may be late.
