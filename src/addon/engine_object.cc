@@ -20,7 +20,7 @@ Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log, Kv** stor
     kv = std::make_unique<MemoryKv>();
   } else {
     std::unique_ptr<RocksKv> opened;
-    const Status status = RocksKv::Open({.dir = options.data, .fsync = options.fsync}, &opened);
+    Status status = RocksKv::Open({.dir = options.data, .fsync = options.fsync}, &opened);
     if (!status.ok()) return status;
     *rocks = opened.get();
     kv = std::move(opened);

@@ -45,9 +45,8 @@ bool EngineThread::TryPushFrames(Input input) {
     return false;
   }
   inbox_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  auto item = std::make_unique<Input>(std::move(input));
-  inbox_.push(item.get());  // there is room: this thread alone puts in
-  (void)item.release();     // the queue owns it
+  waiting_.push_back(std::make_unique<Input>(std::move(input)));
+  Flush();  // there is room: this thread alone puts in
   Signal();
   return true;
 }
