@@ -16,8 +16,18 @@ const forBuild = [
   'libhiredis-dev',
 ];
 
-/** What only the tests and the linters need. */
-const forTests = ['libgtest-dev', 'libgmock-dev', 'clang-format', 'clang-tidy', 'chromium', 'git'];
+/** What only the tests and the linters need. The servers are started by the tests, on free ports. */
+const forTests = [
+  'libgtest-dev',
+  'libgmock-dev',
+  'clang-format',
+  'clang-tidy',
+  'chromium',
+  'git',
+  'postgresql',
+  'mariadb-server',
+  'redis-server',
+];
 
 /** @typedef {'start' | 'test'} Profile */
 
