@@ -90,7 +90,8 @@ Outcome DecideLeave(LogContext* context, Conversation* conversation, const Comma
 Outcome DecideMembers(LogContext* context, const Command& command) {
   Outcome stale;
   if (RefusedAsStale(context, command, &stale)) return stale;
-  if (!IsGroup(command.conv)) return Refusal(Code::kBadRequest, "a direct conversation has its two members for ever");
+  if (!IsGroup(command.conv))
+    return Refusal(Code::kBadRequest, "\"conv\" is a direct conversation, which has its two members for ever");
   const Names named = SortedOnce(command.members);
   if (command.action == MembersAction::kCreate) return DecideCreate(context, command, named);
   Conversation* conversation = nullptr;
