@@ -63,12 +63,17 @@ class PacketQueue {
       packets_.clear();
       first_ = 0;
       if (packets_.capacity() > kKept) packets_.shrink_to_fit();
+    } else if (first_ >= kTaken && first_ >= size()) {
+      // One that is never quite empty: what was taken makes room, at a cost of one move per packet.
+      packets_.erase(packets_.begin(), packets_.begin() + static_cast<std::ptrdiff_t>(first_));
+      first_ = 0;
     }
     return packet;
   }
 
  private:
   static constexpr size_t kKept = 4;
+  static constexpr size_t kTaken = 64;
   std::vector<DecodedPacket> packets_;
   size_t first_ = 0;
 };
@@ -96,7 +101,7 @@ struct Connection {
   uint64_t pe = 0;
   std::vector<Position> positions;  // hello's `at`, until the welcome
 
-  PacketQueue inbox;  // decoded, waiting for what came before them; bounded by kMaxWaitingPackets
+  PacketQueue inbox;  // decoded, waiting for what came before them: kMaxWaitingPackets and one frame at most
   uint32_t commands_in_flight = 0;
   uint32_t reads_in_flight = 0;
   std::optional<DeferredPull> deferred_pull;  // counts as a read in flight

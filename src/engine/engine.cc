@@ -8,9 +8,10 @@
 namespace everyonce {
 namespace {
 
-// Decoded packets that wait on one connection, at most: beyond it the peer sends faster than it is answered, though its
-// socket is paused while the inbox is full.
-constexpr size_t kMaxWaitingPackets = 4096;
+// Decoded packets that wait on one connection. A frame is taken in whole while fewer do, so that what one step takes in
+// (EngineThread: kMaxPacketsPerStep and a frame) never meets it on a connection that waits for nobody.
+constexpr size_t kMaxWaitingPackets = 8192;
+constexpr int64_t kRetryWaitingMs = 1000;
 constexpr uint32_t kMalformedPerMinute = 10;
 
 bool IsCommand(const DecodedPacket& decoded) {
@@ -76,10 +77,10 @@ void Engine::SetLagging(uint32_t id, bool lagging) {
   if (!lagging) CatchUpAll(*connection);
 }
 
-void Engine::Receive(uint32_t id, std::string_view frame, const Time& now) {
+size_t Engine::Receive(uint32_t id, std::string_view frame, const Time& now) {
   now_ = now;
   Connection* connection = Find(id);
-  if (connection == nullptr || connection->phase == Phase::kClosed) return;
+  if (connection == nullptr || connection->phase == Phase::kClosed) return 0;
   decoded_.clear();
   const Status status = decoder_.Decode(frame, options_.limits, &decoded_);
   if (!status.ok()) {
@@ -88,13 +89,35 @@ void Engine::Receive(uint32_t id, std::string_view frame, const Time& now) {
     refused.error->status = status;
     decoded_.push_back(std::move(refused));
   }
-  if (connection->inbox.size() + decoded_.size() > kMaxWaitingPackets) {
-    SendError(*connection, {.code = Code::kRateLimited, .message = "Too many packets wait for an answer."});
-    Shut(*connection, 4429);
-    return;
+  // Only a connection that waits for an answer of somebody else's (authorize, a store far away) gathers that much: what
+  // the edge hands over is bounded, and is taken when what came before it was looked at.
+  const size_t packets = decoded_.size();
+  if (connection->inbox.size() >= kMaxWaitingPackets) {
+    RefuseWaiting(*connection);
+    return packets;
   }
   for (DecodedPacket& decoded : decoded_) connection->inbox.push_back(std::move(decoded));
   MakeReady(*connection);
+  return packets;
+}
+
+// The frame that was just decoded finds too many before it: refused packet by packet, for now, and counted like any
+// other that comes too fast.
+void Engine::RefuseWaiting(Connection& connection) {
+  if (connection.phase != Phase::kWelcomed) {
+    SendError(connection, {.code = Code::kRateLimited, .message = "Too many packets before the welcome."});
+    return Shut(connection, 4429);
+  }
+  uint64_t refused = 0;
+  for (const DecodedPacket& decoded : decoded_) {
+    RefuseForNow(connection, decoded, "Too many packets wait for an answer; wait, then send the same again.",
+                 kRetryWaitingMs);
+    refused = connection.refused.Add(now_.steady_ms);
+  }
+  // Without a limit on the rate, none on what comes too fast: then it is the default's that ends this.
+  if (refused >= uint64_t{10} * (options_.limits.rate > 0 ? options_.limits.rate : Limits{}.rate)) {
+    Shut(connection, 4429);
+  }
 }
 
 void Engine::Request(uint32_t request, std::string_view user, std::string_view device, std::string_view packet) {

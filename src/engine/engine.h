@@ -80,7 +80,8 @@ class Engine {
   void Accept(uint32_t connection, std::string_view user);  // the answer to kAuthenticate
   void Close(uint32_t connection);
   void SetLagging(uint32_t connection, bool lagging);
-  void Receive(uint32_t connection, std::string_view frame, const Time& now);
+  // Returns how many packets the frame held.
+  size_t Receive(uint32_t connection, std::string_view frame, const Time& now);
   // One packet of the application's own, answered by one kAnswer. As `user` from `device` (empty: `server`), whose
   // connection is left alone; or with `user` empty as the system itself, which sees everything and may change members.
   void Request(uint32_t request, std::string_view user, std::string_view device, std::string_view packet);
@@ -93,6 +94,9 @@ class Engine {
 
   // Packets wait that the last Step's bounds left over: step again, once its output was taken.
   bool HasWork() const { return !committing_ && (!ready_.empty() || !group_.empty()); }
+
+  // Packets wait that could be looked at, if a group had room for them: step before more is taken in.
+  bool HasReady() const { return !ready_.empty(); }
 
   // What the steps gave out. The caller takes it whole.
   OutputBatch TakeOutput();
@@ -123,6 +127,7 @@ class Engine {
   bool WithinRate(Connection& connection, const DecodedPacket& decoded);
   void Handle(Connection& connection, DecodedPacket decoded);
   void Refuse(Connection& connection, const PacketError& error);
+  void RefuseWaiting(Connection& connection);
   void RefuseForNow(Connection& connection, const DecodedPacket& decoded, std::string_view message, int64_t retry_ms);
   void Submit(Connection& connection, Command command, Pending pending);
   void CommitGroup();

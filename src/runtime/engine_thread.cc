@@ -78,7 +78,8 @@ bool EngineThread::PopOutput(OutputBatch* batch) {
   if (!outbox_.pop(taken)) return false;
   *batch = std::move(*taken);
   delete taken;
-  if (output_blocked_.load(std::memory_order_seq_cst)) Signal();
+  // Both sides exchange: either this sees that the engine waits, or the engine's second push sees the room.
+  if (output_blocked_.exchange(false, std::memory_order_acq_rel)) Signal();
   return true;
 }
 
@@ -120,16 +121,7 @@ void EngineThread::StepAll() {
   for (;;) {
     if (!GiveOut()) return;  // the outbox is full: PopOutput wakes us
     const Time now = Now();
-    bool took = false;
-    Input* input = nullptr;
-    size_t bytes = 0;
-    while (!stopping_ && bytes < kMaxBytesPerStep && inbox_.pop(input)) {
-      const std::unique_ptr<Input> owned(input);
-      bytes += owned->bytes.size();
-      if (owned->kind == InputKind::kFrames) inbox_bytes_.fetch_sub(owned->bytes.size(), std::memory_order_relaxed);
-      took = true;
-      Take(*owned, now);
-    }
+    const bool took = TakeIn(now);
     engine_->Step(now);
     if (took && drain_wanted_.exchange(false, std::memory_order_seq_cst)) drained_ = true;
     Publish();
@@ -138,19 +130,50 @@ void EngineThread::StepAll() {
     if (!took && !engine_->HasWork()) break;
   }
   // Refused while the queue was already empty: no item will come to report on.
-  if (drain_wanted_.exchange(false, std::memory_order_seq_cst)) {
+  if (inbox_.read_available() == 0 && drain_wanted_.exchange(false, std::memory_order_seq_cst)) {
     drained_ = true;
     if (!GiveOut()) return;
   }
   Arm();
 }
 
-void EngineThread::Take(Input& input, const Time& now) {
-  switch (input.kind) {
-    case InputKind::kFrames:
-      for (const FrameSpan& span : input.frames) {
-        engine_->Receive(span.connection, std::string_view(input.bytes).substr(span.offset, span.length), now);
+// Takes in what one step may decide: in order, and no more than the step can look at, so that what waits does so in the
+// inbox, whose fullness pauses the sockets, and not inside the engine. True where anything was taken.
+bool EngineThread::TakeIn(const Time& now) {
+  if (engine_->HasReady()) return false;
+  bool took = false;
+  size_t bytes = 0;
+  size_t packets = 0;
+  while (!stopping_ && bytes < kMaxBytesPerStep && packets < kMaxPacketsPerStep) {
+    if (frames_ == nullptr) {
+      Input* next = nullptr;
+      if (!inbox_.pop(next)) break;
+      took = true;
+      std::unique_ptr<Input> input(next);
+      if (input->kind != InputKind::kFrames) {
+        ++packets;
+        Take(*input);
+        continue;
       }
+      inbox_bytes_.fetch_sub(input->bytes.size(), std::memory_order_relaxed);
+      frames_ = std::move(input);
+      next_frame_ = 0;
+    }
+    if (next_frame_ < frames_->frames.size()) {
+      const FrameSpan& span = frames_->frames[next_frame_++];
+      took = true;
+      bytes += span.length;
+      packets +=
+          engine_->Receive(span.connection, std::string_view(frames_->bytes).substr(span.offset, span.length), now);
+    }
+    if (next_frame_ >= frames_->frames.size()) frames_.reset();
+  }
+  return took;
+}
+
+void EngineThread::Take(Input& input) {
+  switch (input.kind) {
+    case InputKind::kFrames:  // TakeIn has them
       return;
     case InputKind::kOpen:
       return engine_->Open(input.id);
@@ -190,11 +213,10 @@ bool EngineThread::GiveOut() {
     blocked_ = std::move(batch);
   }
   if (!outbox_.push(blocked_.get())) {
-    output_blocked_.store(true, std::memory_order_seq_cst);
+    output_blocked_.exchange(true, std::memory_order_acq_rel);
     // It may have been emptied between the two: then nobody would wake us.
     if (!outbox_.push(blocked_.get())) return false;
   }
-  output_blocked_.store(false, std::memory_order_seq_cst);
   (void)blocked_.release();  // the queue owns it
   if (wake_) wake_();
   return true;

@@ -59,12 +59,14 @@ class EngineThread {
   // Taken in before the group is committed. A frame of nothing but the smallest packets decodes into seventy times its
   // size, so this bounds that, too.
   static constexpr size_t kMaxBytesPerStep = 2u << 20;
+  static constexpr size_t kMaxPacketsPerStep = 4096;
 
   void Run();
   bool Flush();
   void Signal();
   void StepAll();
-  void Take(Input& input, const Time& now);
+  bool TakeIn(const Time& now);
+  void Take(Input& input);
   bool GiveOut();
   void Finish();
   void Publish();
@@ -83,6 +85,8 @@ class EngineThread {
   std::atomic<bool> ended_{false};
 
   // Engine thread.
+  std::unique_ptr<Input> frames_;  // half taken in
+  size_t next_frame_ = 0;          // of frames_
   std::unique_ptr<OutputBatch> blocked_;
   OutputBatch task_answers_;
   bool drained_ = false;  // tell the edge that the inbox has room

@@ -16,6 +16,40 @@ void SendMany(EngineHarness* harness, uint32_t id, uint64_t from, uint64_t to) {
   harness->Take(id);
 }
 
+// What waits to be looked at is bounded; what does not fit is said, to be sent again, and nothing else is touched.
+TEST(EngineReceive, WhatWaitsIsBoundedAndTheRestIsToBeSentAgain) {
+  EngineOptions options;
+  options.limits.rate = 20;
+  EngineHarness harness(options);
+  harness.Connect(1, "alice", "a1");
+  auto queue = [&](int pings) {
+    std::string frame = "[";
+    for (int i = 0; i < pings; ++i) frame += i == 0 ? R"({"t":"ping"})" : R"(,{"t":"ping"})";
+    harness.Queue(1, frame + "]");
+  };
+  for (int i = 0; i < 3; ++i) queue(4000);  // one frame reaches over the bound of 8192
+  queue(10);
+  harness.Queue(1, EngineHarness::Send(kConv, 1, "message-1"));
+  harness.Step();
+  const auto answers = harness.Take(1);
+  ASSERT_EQ(answers.size(), 12'011u);
+  for (size_t i = 0; i < 11; ++i) {
+    EXPECT_EQ(answers[i].t, i == 10 ? "nack" : "error");
+    EXPECT_EQ(answers[i]["code"], "\"rate_limited\"");
+    EXPECT_EQ(answers[i].integer("retry"), 1000u);
+  }
+  EXPECT_EQ(answers[11].t, "pong");
+  harness.Receive(1, EngineHarness::Send(kConv, 1, "message-1"));
+  EXPECT_EQ(harness.TakeOne(1).t, "ack");
+  // Who goes on all the same is closed, as with any other rate: 10 × rate refusals within a minute.
+  for (int i = 0; i < 3; ++i) queue(4000);
+  queue(200);
+  uint32_t code = 0;
+  harness.Step();
+  EXPECT_TRUE(harness.closed(1, &code));
+  EXPECT_EQ(code, 4429u);
+}
+
 TEST(EngineReceive, IsBehindAfterComingBackAndLiveOnceThePageBroughtTheNewest) {
   EngineHarness harness;
   harness.Connect(1, "alice", "a1");

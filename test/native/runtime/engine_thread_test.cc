@@ -107,6 +107,26 @@ TEST(EngineThread, AnswersEverySendThroughAFullInboxAndEndsWithStopped) {
   RecordProperty("refused", static_cast<int>(refused));
 }
 
+// More packets than may wait on a connection, in one item: taken in by steps, each answered, nobody closed.
+TEST(EngineThread, AnswersEveryPacketOfAnItemThatHoldsMoreThanAStepTakesIn) {
+  Edge edge;
+  edge.Enter(1, "alice");
+  constexpr uint64_t kFrames = 40;
+  constexpr uint64_t kPacketsEach = 500;
+  Input input{.kind = InputKind::kFrames};
+  for (uint64_t frame = 0; frame < kFrames; ++frame) {
+    const size_t offset = input.bytes.size();
+    for (uint64_t i = 1; i <= kPacketsEach; ++i) {
+      input.bytes += (i == 1 ? "[" : ",") + Send(frame * kPacketsEach + i);
+    }
+    input.bytes += "]";
+    input.frames.push_back({1, static_cast<uint32_t>(offset), static_cast<uint32_t>(input.bytes.size() - offset)});
+  }
+  ASSERT_TRUE(edge.thread->TryPushFrames(std::move(input)));
+  edge.TakeUntil([&] { return edge.acks == kFrames * kPacketsEach || edge.Count(OutputKind::kClose) > 0; });
+  EXPECT_EQ(edge.Count(OutputKind::kClose), 0u);
+}
+
 TEST(EngineThread, AGroupGathersWhileTheOneBeforeIsCommitted) {
   Edge edge;
   edge.Enter(1, "alice");
