@@ -1,5 +1,10 @@
 /**
- * `everyonce/idempotency`: once, sqlOnce, compareAndSet, withRowLock, transition, Lock, tokens and Consumer come with a
- * later release (see README.md, "What works"). The entry point is kept so that its name is settled; it exports nothing yet.
+ * `everyonce/idempotency`: what the server accepted has its effect once in the application's database, though handlers throw,
+ * processes die and queues redeliver. docs/idempotency.md says which of these ways to choose. No native code is loaded by importing
+ * it.
  */
-export {};
+export { compareAndSet } from './compare-and-set.js';
+export { withRowLock } from './row-lock.js';
+export { sqlOnce } from './sql-once.js';
+export { transition } from './transition.js';
+export { EveryonceError } from '../protocol/errors.js';

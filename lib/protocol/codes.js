@@ -74,8 +74,27 @@ export const SERVER_CODES = Object.freeze({
   STORE_STUCK: again('The store did not answer in time; what was under way may or may not be stored.'),
 });
 
+/** Codes raised by `everyonce/idempotency`. @type {Readonly<Record<string, Code>>} */
+export const IDEMPOTENCY_CODES = Object.freeze({
+  BUSY: again('Another call works on this key; `retryAfterMs` says when its lease may have run out.'),
+  FAILED: final('The handler failed for good on this key; `reason` is what it said.'),
+  EXHAUSTED: final('The handler was tried as often as it may be on this key.'),
+  FENCED: again('The lease was lost and another call may have taken over; the same call again returns its result.'),
+  GONE: final('The record of this call is gone from the store; look in the database whether its effect is there.'),
+  MISMATCH: final('The key was used before with another payload.'),
+  UNKNOWN_TOKEN: final('The token was not issued, or has expired.'),
+  STALE: final('The row was changed since it was read; `current` is its version now.'),
+  IMPOSSIBLE: final('The state of the row does not allow this event; `state` is what it is.'),
+  BAD_RESULT: final('The result can not be kept: it is not JSON, or too large.'),
+  IN_TRANSACTION: final('The connection is inside a transaction already.'),
+  NOT_IN_TRANSACTION: final('This is to be done inside a transaction of the application.'),
+  ROLLED_BACK: final('The transaction was rolled back; nothing of it is stored.'),
+  CONTENTION: again('The transaction lost to others as often as it may be tried.'),
+  STORE_FAILED: again('The store could not be asked; whether it did what was asked is not known.'),
+});
+
 /** @type {Readonly<Record<string, Code>>} */
-export const CODES = Object.freeze({ ...WIRE_CODES, ...CLIENT_CODES, ...SERVER_CODES });
+export const CODES = Object.freeze({ ...WIRE_CODES, ...CLIENT_CODES, ...SERVER_CODES, ...IDEMPOTENCY_CODES });
 
 /**
  * What a code says, also for one that is not in the table (a newer server's).
