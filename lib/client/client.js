@@ -31,7 +31,8 @@ import { Session, outgoing } from './session.js';
 
 /**
  * Events: `message` (awaited, see there), `state` (state, about), `outbox` (entry), `receipt`, `signal`, `gap`, `epoch`,
- * `conversation` (heads and unread counts), `read`, `device` (a new id was taken), `error`.
+ * `moved` (a message that was shown has another place now), `conversation` (heads and unread counts), `read`, `device` (a
+ * new id was taken), `error`. docs/client.md says what each carries.
  */
 export class Client extends Emitter {
   #session;

@@ -228,6 +228,8 @@ export class Inbox {
     this.#ackDue = true;
     if (!shown) this.host.handled(this, message);
     this.#moved(key);
+    // It was shown once and is not shown again; who keeps it by its place must learn the new one.
+    if (shown) this.host.emit('moved', message);
   }
 
   #ackSoon() {

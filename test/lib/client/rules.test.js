@@ -487,6 +487,11 @@ describe('client: receiving', () => {
       bob.of('epoch').map(({ keep, voided }) => [keep, voided]),
       [[6, 4]],
     );
+    const { epoch } = server.conversation(DM);
+    assert.deepEqual(
+      bob.of('moved').map((message) => [message.body, message.seq, message.epoch]),
+      [6, 7, 8, 9].map((body) => [body, body + 1, epoch]),
+    );
   });
 
   it('offers again what it was acked beyond its own position, where a log lost it meanwhile', async () => {

@@ -31,7 +31,7 @@ export function makeWorld(seed = 1) {
         return handler(message);
       });
     }
-    for (const event of ['state', 'outbox', 'receipt', 'signal', 'gap', 'epoch', 'error', 'read', 'device']) {
+    for (const event of ['state', 'outbox', 'receipt', 'signal', 'gap', 'epoch', 'moved', 'error', 'read', 'device']) {
       client.on(event, (...about) => client.events.push({ event, about: about[0], more: about[1] }));
     }
     client.of = (event) => client.events.filter((entry) => entry.event === event).map((entry) => entry.about);
