@@ -4,7 +4,10 @@
  * it.
  */
 export { compareAndSet } from './compare-and-set.js';
+export { Lock } from './lock.js';
+export { once } from './once.js';
 export { withRowLock } from './row-lock.js';
 export { sqlOnce } from './sql-once.js';
+export { tokens } from './tokens.js';
 export { transition } from './transition.js';
 export { EveryonceError } from '../protocol/errors.js';

@@ -56,6 +56,12 @@ export function checkKey(value, option = 'key') {
   throw badOption(option, `a string of 1 to ${MAX_KEY_BYTES} bytes, or a whole number`);
 }
 
+/** @param {unknown} value that sets keys of one use apart from those of others @returns {string} */
+export function checkScope(value) {
+  if (typeof value === 'string' && /^[A-Za-z0-9._-]{0,64}$/.test(value)) return value;
+  throw badOption('scope', 'a string of up to 64 of A-Z a-z 0-9 . _ -');
+}
+
 /**
  * @param {unknown} value the payload's bytes, as they came: JSON that is written again may differ in order and escapes
  * @returns {string | undefined} what is kept of it; undefined for undefined

@@ -14,6 +14,9 @@ const notation = {
   parameter: (index) => `$${index}`,
 };
 
+/** For functions that take a name as a value. @param {import('./statement.js').Name} one */
+export const quoted = ({ parts }) => parts.map(notation.quote).join('.');
+
 export class PostgresDatabase {
   kind = /** @type {const} */ ('postgres');
   now = 'clock_timestamp()';

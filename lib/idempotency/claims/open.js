@@ -1,0 +1,20 @@
+/** The claims of a store, by the option `store`. */
+import { badOption, checkObject } from '../values.js';
+import { PostgresClaims } from './postgres.js';
+
+/** @typedef {import('./interface.js').Claims} Claims */
+/** @typedef {{ postgres: any, table?: string | string[] } | Claims} ClaimStore */
+
+/**
+ * @param {unknown} store `{ postgres: pool, table? }`, or claims themselves
+ * @returns {{ claims: Claims, close: () => Promise<void> }} what was opened here is closed by `close`, and nothing else
+ */
+export function openClaimStore(store) {
+  const given = checkObject(store, 'store');
+  if (typeof given.claim === 'function' && typeof given.commit === 'function') {
+    return { claims: /** @type {Claims} */ (given), close: async () => {} };
+  }
+  if (given.postgres === undefined) throw badOption('store', '{ postgres: pool }');
+  const claims = new PostgresClaims(given.postgres, { table: given.table });
+  return { claims, close: () => claims.close() };
+}
