@@ -34,10 +34,14 @@ export function checkDeliveries(run, log, findings) {
 }
 
 /** @param {HistoryEvent} watch @param {Map<string, Set<string>>} given @param {Log} log @param {Finding[]} findings */
-function checkComplete({ user, device, conv = '' }, given, log, findings) {
+function checkComplete({ user, device, conv = '', seq: start = 0 }, given, log, findings) {
   const had = given.get(`${user} ${device}`);
+  const visible = log.visibility(conv);
+  // Whoever is out can't be sent what is left to come.
+  if (!visible.isMember(user)) return;
   for (const stored of log.conversation(conv)) {
-    const { from, fromDevice, id, epoch, seq } = stored;
+    const { from, fromDevice, id, epoch, seq = 0 } = stored;
+    if (seq <= start || !visible.shows(user, seq)) continue;
     if (from === user && fromDevice === device) continue;
     if (had?.has(messageKey(stored, from, fromDevice))) continue;
     findings.push({ count: 'lost', rule: 'not_delivered', user, device, conv, id, epoch, seq });

@@ -17,13 +17,25 @@
  * @property {string} [type]
  * @property {string} [hash] of the body
  * @property {string} [code] of a `nack`
+ * @property {number | null} [number] the producer's number (`n` on the wire) of an `invoke`, `log` or `skip`; null: it goes without,
+ *   so that its order is nobody's to keep
+ * @property {string} [pkg] the package that an `invoke` is a part of
+ * @property {boolean} [dup] of an `ack`: the server says that it had the message already
+ * @property {number} [to] end of a span that begins at `seq` (`confirm`) or `number` (`skip`); what there was to tell (`told`)
+ * @property {'push' | 'page' | 'history'} [how] a `see` came
+ * @property {{ add?: string[], remove?: string[] }} [change] of the members, by a `log`
+ * @property {boolean} [historyAll] `log`: the conversation shows a new member everything
  * @property {number} [t] ms on a clock that all processes of one machine share
  *
- * @typedef {'watch' | 'invoke' | 'keep' | 'ack' | 'nack' | 'deliver' | 'restart' | 'log'} Operation
- *   - `watch`: this device is to be given every message of `conv`
+ * @typedef {'watch' | 'invoke' | 'keep' | 'ack' | 'nack' | 'skip' | 'see' | 'confirm' | 'told' | 'deliver' | 'restart' | 'log'} Operation
+ *   - `watch`: this device is to be given every message of `conv` that its user may see, those above `seq` where it has one
  *   - `invoke`: the application hands a message over; it may be sent, or not
  *   - `keep`: it is in the outbox for good: from here on it must arrive
  *   - `ack`, `nack`: the server's answer; a `nack` is one that is final
+ *   - `skip`: the server took back the numbers `number` to `to`, unused
+ *   - `see`: the device got this message, however often; what it makes of it is `deliver`
+ *   - `confirm`: the server has taken the device's ack of `seq` to `to`: none of it is to come again
+ *   - `told`: at a quiet moment the device has been told of everything up to `seq`, and `to` is stored
  *   - `deliver`: the device's handler was given a message
  *   - `restart`: the device's process was killed, so the last deliveries may come again
  *   - `log`: a fresh device of `user` read this message from the server after the end

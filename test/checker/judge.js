@@ -7,6 +7,11 @@
  * | lost | `not_delivered` | a message of the log was not given to a device that watches its conversation |
  * | lost | `hole` | a seq below the highest is in nobody's log |
  * | lost | `reader_lacks` | one member's log lacks what another's has |
+ * | lost | `number_hole` | a producer's number was passed over: not stored, not refused, not skipped |
+ * | lost | `package_torn` | a part of a package is missing, or something stands between two parts |
+ * | lost | `not_told` | a connected device was not told that there is news |
+ * | repeated | `accepted_twice` | two answers say that a message is new |
+ * | repeated | `acked_again` | a device was offered again what it had acked |
  * | repeated | `twice_in_log` | one message at two places |
  * | repeated | `delivered_twice` | one device was given a message again |
  * | repeated | `own_delivered` | a device was given what it had sent itself |
@@ -19,6 +24,8 @@
  * | changed | `acks_disagree` | two answers for one message |
  * | changed | `elsewhere` | an ack or delivery names another place than the log |
  * | changed | `refused_in_log` | a message with a final refusal was stored |
+ * | changed | `mid_reused` | two messages have one mid, or a later one the smaller |
+ * | changed | `not_visible` | a device saw what its user may not see |
  *
  * @typedef {import('./history.js').HistoryEvent} HistoryEvent
  * @typedef {'lost' | 'repeated' | 'swapped' | 'changed'} Count
@@ -37,6 +44,8 @@
 import { checkDeliveries } from './deliveries.js';
 import { Log } from './log.js';
 import { messageKey, placeOf } from './names.js';
+import { checkNumbers } from './numbers.js';
+import { checkSights } from './sights.js';
 
 /**
  * @param {Iterable<HistoryEvent>} events each device's in the order in which they happened there
@@ -50,6 +59,8 @@ export function judge(events) {
   log.check();
   checkSends(run, log, findings);
   checkOrder(run, log, findings);
+  checkNumbers(run, log, findings);
+  checkSights(run, log, findings);
   const { delivered, redone } = checkDeliveries(run, log, findings);
   const count = (/** @type {Count} */ wanted) => findings.filter(({ count }) => count === wanted).length;
   return {
@@ -82,12 +93,23 @@ export const isClean = ({ lost, repeated, swapped, changed }) => lost + repeated
  * @property {HistoryEvent[]} watches
  * @property {HistoryEvent[]} acks
  * @property {Set<string>} producers (user, device) that sent anything
+ * @property {HistoryEvent[]} skips
+ * @property {HistoryEvent[]} sights `see`, `confirm` and `told`, in order
  */
 
 /** @param {Iterable<HistoryEvent>} events @returns {Run} */
 function sortOut(events) {
   /** @type {Run} */
-  const run = { sends: new Map(), log: [], devices: new Map(), watches: [], acks: [], producers: new Set() };
+  const run = {
+    sends: new Map(),
+    log: [],
+    devices: new Map(),
+    watches: [],
+    acks: [],
+    producers: new Set(),
+    skips: [],
+    sights: [],
+  };
   /** @type {HistoryEvent[]} */
   const answers = [];
   for (const event of events) {
@@ -98,6 +120,8 @@ function sortOut(events) {
     } else if (event.op === 'ack' || event.op === 'nack' || event.op === 'keep') answers.push(event);
     else if (event.op === 'log') run.log.push(event);
     else if (event.op === 'watch') run.watches.push(event);
+    else if (event.op === 'skip') run.skips.push(event);
+    else if (event.op === 'see' || event.op === 'confirm' || event.op === 'told') run.sights.push(event);
     else if (run.devices.has(device)) run.devices.get(device)?.push(event);
     else run.devices.set(device, [event]);
   }
@@ -122,11 +146,16 @@ function checkSends(run, log, findings) {
     if (stored && nack && !ack)
       findings.push({ count: 'changed', rule: 'refused_in_log', user, device, conv, id, detail: nack.code });
   }
+  /** @type {Set<string>} */
+  const accepted = new Set();
   for (const ack of run.acks) {
     const { user, device, conv, id, epoch, seq } = ack;
     const key = messageKey(ack, user, device);
     const first = run.sends.get(key)?.ack;
     const finding = { user, device, conv, id, epoch, seq };
+    if (ack.dup === false && accepted.has(key))
+      findings.push({ count: 'repeated', rule: 'accepted_twice', ...finding });
+    if (ack.dup === false) accepted.add(key);
     if (!first) findings.push({ count: 'changed', rule: 'phantom', ...finding, detail: 'ack' });
     else if (!isSamePlace(ack, first)) findings.push({ count: 'changed', rule: 'acks_disagree', ...finding });
     else if (ack === first) {
@@ -149,7 +178,7 @@ function checkOrder(run, log, findings) {
     const lastOf = new Map();
     for (const stored of places) {
       const sent = run.sends.get(messageKey(stored, stored.from, stored.fromDevice));
-      if (!sent) continue;
+      if (!sent || sent.invoke.number === null) continue;
       const producer = `${stored.from} ${stored.fromDevice}`;
       const n = sent.invoke.n ?? 0;
       if (n < (lastOf.get(producer) ?? 0)) findings.push({ count: 'swapped', rule: 'log_order', ...placeOf(stored) });

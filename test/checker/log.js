@@ -1,5 +1,6 @@
 /** The log as the members read it at the end: what is wrong with it by itself, and where each message stands. */
 import { comparePlaces, messageKey, placeOf } from './names.js';
+import { Visibility } from './visibility.js';
 
 /**
  * @typedef {import('./history.js').HistoryEvent} HistoryEvent
@@ -17,6 +18,8 @@ export class Log {
   #byKey = new Map();
   /** By conversation, then by (epoch, seq). @type {Map<string, Map<string, HistoryEvent>>} */
   #places = new Map();
+  /** @type {Map<string, Visibility>} */
+  #visible = new Map();
 
   /** @param {Run} run @param {Finding[]} findings */
   constructor(run, findings) {
@@ -37,6 +40,13 @@ export class Log {
   /** @param {string} conv @returns {HistoryEvent[]} in order */
   conversation(conv) {
     return [...(this.#places.get(conv)?.values() ?? [])];
+  }
+
+  /** @param {string} conv who may see what of it */
+  visibility(conv) {
+    const known = this.#visible.get(conv) ?? new Visibility(this.conversation(conv));
+    this.#visible.set(conv, known);
+    return known;
   }
 
   /** @returns {HistoryEvent[][]} each in order */
@@ -89,7 +99,7 @@ export class Log {
     else if (sent.invoke.hash !== stored.hash) this.#add('changed', 'bytes', stored, 'log');
   }
 
-  /** All members were there from the start, so all see the same. */
+  /** Members who read the log each for themselves see the same, as far as they may see it. */
   #checkReaders() {
     /** @type {Map<string, Set<string>>} */
     const seen = new Map();
@@ -100,8 +110,11 @@ export class Log {
     }
     for (const [key, places] of seen) {
       const [conv, user] = key.split(' ');
+      // One reader of the store itself names no user, and sees all.
+      if (user === '') continue;
       for (const stored of this.conversation(conv)) {
-        const { epoch, seq } = stored;
+        const { epoch, seq = 0 } = stored;
+        if (!this.visibility(conv).shows(user, seq)) continue;
         if (!places.has(`${epoch} ${seq}`)) this.#add('lost', 'reader_lacks', stored, `read by ${user}`);
       }
     }
