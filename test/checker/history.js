@@ -32,7 +32,7 @@
  *   - `invoke`: the application hands a message over; it may be sent, or not
  *   - `keep`: it is in the outbox for good: from here on it must arrive
  *   - `ack`, `nack`: the server's answer; a `nack` is one that is final
- *   - `skip`: the server took back the numbers `number` to `to`, unused
+ *   - `skip`: the device gave the numbers `number` to `to` up, unused
  *   - `see`: the device got this message, however often; what it makes of it is `deliver`
  *   - `confirm`: the server has taken the device's ack of `seq` to `to`: none of it is to come again
  *   - `told`: at a quiet moment the device has been told of everything up to `seq`, and `to` is stored

@@ -279,9 +279,9 @@ export class Device {
     const [from, to] = sender.skipping ?? [1, 0];
     const { connection } = this;
     try {
-      const { t, code } = await this.ask({ t: 'skip', conv, from, to });
+      const { code } = await this.ask({ t: 'skip', conv, from, to });
       // A connection that was replaced meanwhile asks no more; the new one does.
-      if (connection === this.connection && code !== 'stale_device') sender.skipped(t === 'ok');
+      if (connection === this.connection && code !== 'stale_device') sender.skipped();
     } catch (error) {
       if (!(error instanceof Cut)) this.problem(String(error));
     }

@@ -138,9 +138,9 @@ export class Sender {
     this.#host.skip(this);
   }
 
-  /** @param {boolean} isTaken */
-  skipped(isTaken) {
-    if (isTaken && this.skipping) this.#host.record('skip', { number: this.skipping[0], to: this.skipping[1] });
+  /** They are given up, also where the server would not hear of it: the user was not in the conversation. */
+  skipped() {
+    if (this.skipping) this.#host.record('skip', { number: this.skipping[0], to: this.skipping[1] });
     this.skipping = null;
     this.#goBack = true;
     this.#goOn();
