@@ -12,6 +12,7 @@ export const HELP = `everyonce serve [options]    run the server
   --origins A,B         browsers' pages that may connect, like https://example.com (those of the same host)
   --service-key KEY     who brings it over HTTP as Authorization: Bearer publishes in anybody's name
   --rate N              packets per second and connection, 0: no limit (${LIMITS.rate.value})
+  --tokens WHICH        ids of messages: off (any), accepted, required (off)
   --window N            messages pushed to a device before it acks (${LIMITS.window.value})
 
 who is it? one of

@@ -20,6 +20,7 @@ const FLAGS = {
   origins: { type: 'string' },
   rate: { type: 'string' },
   window: { type: 'string' },
+  tokens: { type: 'string' },
   redis: { type: 'string' },
   'retention-days': { type: 'string' },
   'service-key': { type: 'string' },
@@ -35,6 +36,7 @@ const FLAG_OF = new Map([
   ['serviceKey', '--service-key'],
   ['limits.rate', '--rate'],
   ['limits.window', '--window'],
+  ['dedup.tokens', '--tokens'],
 ]);
 
 /**
@@ -96,6 +98,7 @@ export function readFlags(args) {
       restored: values.restored === true ? true : undefined,
       serviceKey: flags['service-key'],
       origins: origins?.split(',').map((origin) => origin.trim()),
+      dedup: { tokens: /** @type {'off' | undefined} */ (flags.tokens) },
       limits: { rate: integer(flags, 'rate'), window: integer(flags, 'window') },
     },
   };

@@ -15,6 +15,8 @@ export const LIMITS = Object.freeze({
   positions: 200,
   /** Ids in one `status`. */
   statusIds: 100,
+  /** Tokens in one `tokens`. */
+  tokens: 1000,
   /** Members in one `create`, `add` or `remove`. */
   members: 200,
   /** Parts of one package. */

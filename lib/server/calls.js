@@ -20,20 +20,24 @@ import { LIMITS } from './defaults.js';
 /** On whose behalf a call is made that the server makes by itself. */
 const SERVER_ITSELF = '';
 
+/** Tokens of one call of the application. */
+const MAX_TOKENS = 100_000;
+
 /** Lowered to `limits.page`. */
 const FULL_PAGE = LIMITS.page.max;
 
 /**
  * @param {Requests} requests
  * @param {Publication} publication without `id` a random one is taken, and calling again stores again
- * @param {string} [bodyJson] the body as JSON text, in place of `body`: stored byte for byte
+ * @param {{ bodyJson?: string, forClient?: boolean }} [how] `bodyJson`: the body as JSON text, in place of `body`, stored byte
+ *   for byte; `forClient`: somebody else asks, whose `id` is judged as a device's
  * @returns {Promise<Published>}
  */
-export async function publish(requests, publication, bodyJson) {
+export async function publish(requests, publication, how = {}) {
   const { conv, from, id = randomUUID(), type, body } = publication ?? {};
   checkUser(from, 'from');
   const packet = { t: 'send', conv, id, type, body };
-  const { seq, epoch, mid, at, dup = false } = await requests.call(from, packet, { conv, id }, { bodyJson });
+  const { seq, epoch, mid, at, dup = false } = await requests.call(from, packet, { conv, id }, how);
   return { id, seq, epoch, mid, at, dup };
 }
 
@@ -119,6 +123,25 @@ export async function pull(requests, user, device, { conv, limit = FULL_PAGE, or
   const packet = { t: 'pull', conv, limit, order, next, hold };
   const answer = await requests.call(user, packet, { user, conv }, { device });
   return { items: answer.items, covers: answer.covers, ...(answer.next === undefined ? {} : { next: answer.next }) };
+}
+
+/**
+ * @param {Requests} requests
+ * @param {string} user
+ * @param {number} count
+ * @returns {Promise<string[]>} ids, each good for one message of this user
+ */
+export async function issueTokens(requests, user, count) {
+  checkUser(user, 'user');
+  const good = Number.isSafeInteger(count) && count >= 1 && count <= MAX_TOKENS;
+  check(good, 'count', count, `a whole number from 1 to ${MAX_TOKENS}`);
+  /** @type {string[]} */
+  const tokens = [];
+  while (tokens.length < count) {
+    const packet = { t: 'tokens', count: Math.min(PROTOCOL.tokens, count - tokens.length) };
+    tokens.push(...(await requests.call(user, packet, { user })).tokens);
+  }
+  return tokens;
 }
 
 /** @param {unknown} limit */

@@ -14,6 +14,8 @@ export const DEFAULTS = Object.freeze({
   fsync: true,
   /** milliseconds for which an `id` sent without `n` is remembered */
   dedupWindowMs: 86_400_000,
+  /** milliseconds for which a message token is good */
+  tokenTtlMs: 86_400_000,
 });
 
 /**

@@ -3,7 +3,8 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { isMessageId, isUser } from '../protocol/identifiers.js';
-import { changeMembers, createConversation, publish } from './calls.js';
+import { LIMITS as PROTOCOL } from '../protocol/constants.js';
+import { changeMembers, createConversation, issueTokens, publish } from './calls.js';
 import { EDGE } from './defaults.js';
 import { drop, readJson } from './http-body.js';
 import { HttpError, httpErrorOf } from './http-error.js';
@@ -20,7 +21,7 @@ import { Rates } from './rates.js';
 
 /**
  * @typedef {object} HttpCallsOptions
- * @property {Pick<import('./options.js').Settings, 'authenticate' | 'serviceKey' | 'origins' | 'loopbackOnly' | 'limits'>} settings
+ * @property {Pick<import('./options.js').Settings, 'authenticate' | 'serviceKey' | 'origins' | 'loopbackOnly' | 'limits' | 'tokens'>} settings
  * @property {Requests} requests
  * @property {() => boolean} isClosing
  * @property {() => number} clockMs does not go back
@@ -32,6 +33,8 @@ import { Rates } from './rates.js';
 /** @typedef {{ methods: readonly string[], answer: (request: IncomingMessage, caller: Caller, conv: string) => Promise<object> }} Route */
 
 const MAX_KEY_CHARACTERS = 255;
+/** So many tokens cost what one request does, as in the engine. */
+const TOKENS_PER_RATE = 100;
 const OK = Object.freeze({ ok: true });
 
 export class HttpCalls {
@@ -111,14 +114,16 @@ export class HttpCalls {
    */
   #route(name) {
     if (name === 'publish') return { ...this.#routes.publish, conv: '' };
+    if (name === 'tokens') return { ...this.#routes.tokens, conv: '' };
     if (name === 'conversations') return { ...this.#routes.conversations, conv: '' };
     const conv = /^conversations\/([^/]+)\/members$/.exec(name)?.[1];
     return conv === undefined ? undefined : { ...this.#routes.members, conv };
   }
 
-  /** @type {Record<'publish' | 'conversations' | 'members', Route>} */
+  /** @type {Record<'publish' | 'tokens' | 'conversations' | 'members', Route>} */
   #routes = {
     publish: { methods: ['POST'], answer: (request, caller) => this.#publish(request, caller) },
+    tokens: { methods: ['POST'], answer: (request, caller) => this.#tokens(request, caller) },
     conversations: { methods: ['POST'], answer: (request, caller) => this.#create(request, caller) },
     members: { methods: ['POST', 'DELETE'], answer: (request, caller, conv) => this.#members(request, caller, conv) },
   };
@@ -179,11 +184,33 @@ export class HttpCalls {
     this.#inProgress.add(key);
     try {
       const publication = { conv, from: /** @type {string} */ (from), id, type, body: undefined };
-      const { seq, epoch, mid, at, dup } = await publish(this.#options.requests, publication, bodyJson);
+      const { seq, epoch, mid, at, dup } = await publish(this.#options.requests, publication, {
+        bodyJson,
+        forClient: true,
+      });
       return { seq, epoch, mid, at, dup };
     } finally {
       this.#inProgress.delete(key);
     }
+  }
+
+  /**
+   * @param {IncomingMessage} request
+   * @param {Caller} caller
+   */
+  async #tokens({ url = '' }, caller) {
+    const { settings, clockMs, requests } = this.#options;
+    if (settings.tokens === 'off') throw new HttpError(501, 'unsupported', 'this server works without message tokens');
+    const query = new URL(url, 'http://server').searchParams;
+    const user = /** @type {string} */ (behalfOf(caller, query.get('user') ?? undefined, 'user', true));
+    const count = /^[0-9]{1,4}$/.test(query.get('count') ?? '') ? Number(query.get('count')) : 0;
+    if (count < 1 || count > PROTOCOL.tokens) {
+      throw new HttpError(400, 'bad_request', `count must be an integer from 1 to ${PROTOCOL.tokens}`);
+    }
+    // The request itself was counted once; every hundred tokens count as one.
+    const more = Math.ceil(count / TOKENS_PER_RATE) - 1;
+    if (caller.user !== undefined && more > 0) needRate(this.#byUser.take(user, clockMs(), more));
+    return { tokens: await issueTokens(requests, user, count) };
   }
 
   /**

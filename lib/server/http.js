@@ -15,9 +15,6 @@ import { clientFiles } from './client-files.js';
  * @property {() => string} metricsType
  */
 
-/** Calls of later versions. */
-const LATER = new Set(['tokens']);
-
 const PLAIN = { 'X-Content-Type-Options': 'nosniff' };
 
 /** The endpoints below one path. */
@@ -61,10 +58,6 @@ export class HttpEndpoints {
     const name = pathOf(request).slice(this.#path.length + 1);
     if (this.#source.calls.owns(name)) {
       void this.#source.calls.handle(name, request, response);
-      return;
-    }
-    if (LATER.has(name)) {
-      this.#fail(request, response, 501, 'unsupported', `${name} over HTTP is not in this version`);
       return;
     }
     const isRead = request.method === 'GET' || request.method === 'HEAD';

@@ -15,6 +15,9 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {{ frame: number, body: number, window: number, page: number, rate: number, packageTimeout?: number }} limits
  *   bytes, bytes, messages, items, packets per second, ms
  * @property {number} dedupWindowMs how long an `id` without `n` is remembered
+ * @property {'off' | 'accepted' | 'required'} [tokens] what ids of messages must be: any; good where they look like tokens; tokens
+ * @property {number} [tokenTtlMs] how long a token is good
+ * @property {string} [tokenKey] what signs them; default: a key kept in the store
  * @property {boolean} [authorize] ask by kAuthorize before what a user sends, reads or changes is done
  * @property {{ message: boolean }} events whether a record is wanted for each accepted message
  */
@@ -31,8 +34,9 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {(question: number, allowed: boolean) => void} authorized the answer to a kAuthorize record
  * @property {(connection: number) => void} close the socket is gone, nothing is written to it any more
  * @property {(connection: number, lagging: boolean) => void} lagging its output buffer is above its bound, or below again
- * @property {(requestId: number, user: string, packet: Buffer, device?: string) => unknown} request the application's
- *   own packet, as `user` ('' the server itself) from `device` (none: `server`); one kAnswer record answers it
+ * @property {(requestId: number, user: string, packet: Buffer, device?: string, forClient?: boolean) => unknown} request
+ *   the application's own packet, as `user` ('' the server itself) from `device` (none: `server`), or `forClient`, one that
+ *   it hands on and that is judged as a device's; one kAnswer record answers it
  * @property {(afterMs: number) => void} drain tells everybody to reconnect after so many milliseconds
  * @property {(messages: boolean) => void} setEvents whether a record is wanted for each accepted message
  * @property {(requestId: number, conv: string | null, after: string | number, limit: number) => unknown} inspect what the

@@ -31,7 +31,8 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  * @property {{ frame?: number, body?: number, window?: number, page?: number, rate?: number, connections?: number,
  *   perAddress?: number, perUser?: number,
  *   buffered?: number, packageTimeout?: number }} [limits] see docs/server.md
- * @property {{ windowMs?: number, tokens?: 'off' }} [dedup]
+ * @property {{ windowMs?: number, tokens?: 'off' | 'accepted' | 'required', tokenTtlMs?: number, tokenKey?: string }} [dedup]
+ *   see docs/server.md, Tokens
  * @property {Partial<Logger>} [logger] default: silent
  * @property {string} [node] this server's name in `welcome`; default: random
  * @property {boolean} [restored] the store may have lost the end of its logs (a file system's snapshot, a repaired disk):
@@ -49,6 +50,9 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  *   perAddress: number, perUser: number,
  *   buffered: number, packageTimeout: number }} limits
  * @property {number} dedupWindowMs
+ * @property {'off' | 'accepted' | 'required'} tokens
+ * @property {number} tokenTtlMs
+ * @property {string | undefined} tokenKey
  * @property {import('./authenticate.js').Authenticator} authenticate
  * @property {import('./authorize.js').Authorizer | undefined} authorize
  * @property {boolean} loopbackOnly
@@ -86,7 +90,7 @@ export function readOptions(options = {}) {
     restored: readRestored(options),
     node: readNode(options.node),
     limits: readLimits(options.limits),
-    dedupWindowMs: readDedup(options.dedup),
+    ...readDedup(options.dedup),
     ...readAuthentication(options),
     authorize: readAuthorize(options.authorize),
     serviceKey: readServiceKey(options.serviceKey),
@@ -195,13 +199,16 @@ function readLimits(limits = {}) {
 
 /** @param {ServerOptions['dedup']} dedup */
 function readDedup(dedup = {}) {
-  needGroup('dedup', dedup, ['windowMs', 'tokens']);
-  const { windowMs = DEFAULTS.dedupWindowMs, tokens = 'off' } = dedup;
+  needGroup('dedup', dedup, ['windowMs', 'tokens', 'tokenTtlMs', 'tokenKey']);
+  const { windowMs = DEFAULTS.dedupWindowMs, tokens = 'off', tokenTtlMs = DEFAULTS.tokenTtlMs, tokenKey } = dedup;
   const good = Number.isSafeInteger(windowMs) && windowMs >= 1000 && windowMs <= 31_536_000_000;
   need(good, 'dedup.windowMs', windowMs, 'an integer from 1000 (a second) to 31536000000 (a year), in milliseconds');
-  if (['accepted', 'required'].includes(tokens)) unsupported('dedup.tokens', 'other than off is not in this version');
-  need(tokens === 'off', 'dedup.tokens', tokens, "'off'");
-  return windowMs;
+  need(['off', 'accepted', 'required'].includes(tokens), 'dedup.tokens', tokens, "'off', 'accepted' or 'required'");
+  const goodTtl = Number.isSafeInteger(tokenTtlMs) && tokenTtlMs >= 1000 && tokenTtlMs <= 31_536_000_000;
+  need(goodTtl, 'dedup.tokenTtlMs', tokenTtlMs, 'an integer from 1000 (a second) to 31536000000 (a year), in milliseconds'); // prettier-ignore
+  const goodKey = tokenKey === undefined || (typeof tokenKey === 'string' && Buffer.byteLength(tokenKey) >= MIN_SECRET_BYTES); // prettier-ignore
+  need(goodKey, 'dedup.tokenKey', tokenKey, `a string of at least ${MIN_SECRET_BYTES} bytes`);
+  return { dedupWindowMs: windowMs, tokens, tokenTtlMs, tokenKey };
 }
 
 /**

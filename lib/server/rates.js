@@ -26,13 +26,14 @@ export class Rates {
   }
 
   /**
-   * Takes one.
+   * Takes one, or as many as `cost` says.
    *
    * @param {string} key
    * @param {number} nowMs a clock that does not go back
-   * @returns {number} 0: within the rate; else the milliseconds after which the next one will be
+   * @param {number} [cost] at most ten
+   * @returns {number} 0: within the rate; else the milliseconds after which it will be
    */
-  take(key, nowMs) {
+  take(key, nowMs, cost = 1) {
     if (this.#perSecond === 0) return 0;
     const capacity = this.#perSecond * SECONDS;
     const bucket = this.#buckets.get(key) ?? { tokens: capacity, atMs: nowMs };
@@ -44,8 +45,8 @@ export class Rates {
       const [oldest] = this.#buckets.keys();
       this.#buckets.delete(oldest);
     }
-    if (bucket.tokens < 1) return Math.max(1, Math.ceil(((1 - bucket.tokens) * 1000) / this.#perSecond));
-    bucket.tokens -= 1;
+    if (bucket.tokens < cost) return Math.max(1, Math.ceil(((cost - bucket.tokens) * 1000) / this.#perSecond));
+    bucket.tokens -= cost;
     return 0;
   }
 }

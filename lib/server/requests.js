@@ -5,8 +5,9 @@ import { EDGE } from './defaults.js';
 
 /**
  * @typedef {Record<string, any> & { t: string }} Packet
- * @typedef {{ device?: string, bodyJson?: string }} How `device`: on whose behalf; `bodyJson`: the packet's body as JSON
- *   text, which goes to the engine byte for byte
+ * @typedef {{ device?: string, bodyJson?: string, forClient?: boolean }} How `device`: on whose behalf; `bodyJson`: the
+ *   packet's body as JSON text, which goes to the engine byte for byte; `forClient`: it is handed on for somebody else, whose
+ *   message needs a token where tokens are required
  */
 
 /** @typedef {{ resolve: (packet: Packet) => void, reject: (error: Error) => void, about: Record<string, unknown> }} Pending */
@@ -18,7 +19,7 @@ export class Requests {
   #send;
 
   /**
-   * @param {(requestId: number, user: string, packet: Buffer, device: string) => unknown} send the engine's `request`; false: no room
+   * @param {(requestId: number, user: string, packet: Buffer, device: string, forClient: boolean) => unknown} send the engine's `request`; false: no room
    */
   constructor(send) {
     this.#send = send;
@@ -36,7 +37,7 @@ export class Requests {
    * @param {How} [how]
    * @returns {Promise<Packet>} the answer; rejects with the answer's code where it is a nack or an error
    */
-  call(user, packet, about, { device = '', bodyJson } = {}) {
+  call(user, packet, about, { device = '', bodyJson, forClient = false } = {}) {
     return this.run((id) => {
       let bytes;
       try {
@@ -46,7 +47,7 @@ export class Requests {
         const concerns = { ...about, field: 'body', cause };
         throw new EveryonceError('INVALID_ARGUMENT', 'body must be what JSON can say', concerns);
       }
-      return this.#send(id, user, bytes, device);
+      return this.#send(id, user, bytes, device, forClient);
     }, about);
   }
 

@@ -5,7 +5,7 @@ import { CLOSE } from '../protocol/constants.js';
 import { EveryonceError, errorOf } from '../protocol/errors.js';
 import { Authorization } from './authorize.js';
 import { dispatch } from './batch.js';
-import { changeMembers, counts, createConversation, history, publish, pull } from './calls.js';
+import { changeMembers, counts, createConversation, history, issueTokens, publish, pull } from './calls.js';
 import { Connections } from './connections.js';
 import { Control } from './control.js';
 import { DEFAULTS, DRAIN, EDGE } from './defaults.js';
@@ -83,7 +83,9 @@ export class Server extends EventEmitter {
     super();
     this.#settings = settings;
     this.#engine = this.#open(Engine);
-    this.#requests = new Requests((id, user, packet, device) => this.#engine.request(id, user, packet, device));
+    this.#requests = new Requests((id, user, packet, device, forClient) =>
+      this.#engine.request(id, user, packet, device, forClient),
+    );
     this.#readiness = new Readiness(this.#requests);
     this.#httpCalls = new HttpCalls({
       settings,
@@ -255,15 +257,18 @@ export class Server extends EventEmitter {
   }
 
   /**
-   * Not in this version.
+   * Tokens for messages of a user: ids that are good for one message each, for `dedup.tokenTtlMs`. Nothing is stored for
+   * them until they are used.
    *
-   * @param {string} _user
-   * @param {number} _count
+   * @param {string} user
+   * @param {number} count 1 to 100000
    * @returns {Promise<string[]>}
-   * @throws {EveryonceError} UNSUPPORTED
+   * @throws {EveryonceError} UNSUPPORTED where `dedup.tokens` is 'off'; INVALID_ARGUMENT (`field`); CLOSED
    */
-  async issueTokens(_user, _count) {
-    throw new EveryonceError('UNSUPPORTED', 'message tokens are not in this version');
+  async issueTokens(user, count) {
+    this.#needOpen();
+    if (this.#settings.tokens === 'off') throw new EveryonceError('UNSUPPORTED', "dedup.tokens is 'off'", { option: 'dedup.tokens' }); // prettier-ignore
+    return issueTokens(this.#requests, user, count);
   }
 
   /** Counters since the start, the engine's and the server's. */
@@ -327,10 +332,11 @@ export class Server extends EventEmitter {
 
   /** @param {import('./native.js').EngineConstructor} Engine */
   #open(Engine) {
-    const { data, fsync, restored, node, limits, dedupWindowMs } = this.#settings;
+    const { data, fsync, restored, node, limits, dedupWindowMs, tokens, tokenTtlMs, tokenKey } = this.#settings;
     const { frame, body, window, page, rate, packageTimeout } = limits;
     const engineLimits = { frame, body, window, page, rate, packageTimeout };
-    const options = { data, fsync, restored, node, limits: engineLimits, dedupWindowMs };
+    const dedup = { dedupWindowMs, tokens, tokenTtlMs, tokenKey };
+    const options = { data, fsync, restored, node, limits: engineLimits, ...dedup };
     try {
       const authorize = this.#settings.authorize !== undefined;
       return new Engine({ ...options, authorize, events: { message: false } }, (bytes, index) =>

@@ -30,6 +30,9 @@ Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log, Kv** stor
   EmbeddedLogOptions log_options;
   log_options.new_epochs = is_copy || options.restored;
   log_options.window_ms = options.dedup_window_ms;
+  log_options.tokens = options.engine.tokens != TokenCheck::kNone;
+  log_options.token_key = options.token_key;
+  log_options.token_ttl_ms = options.token_ttl_ms;
   log_options.now_ms = EngineThread::Now().wall_ms;
   log_options.random = [source = std::make_shared<std::random_device>()] {
     return uint64_t{(*source)()} << 32 | (*source)();
@@ -203,11 +206,12 @@ Napi::Value EngineObject::Lagging(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineObject::Request(const Napi::CallbackInfo& info) {
   if (!info[1].IsString() || !info[2].IsBuffer() || !(info[3].IsUndefined() || info[3].IsString())) {
-    Throw(env_, "BAD_OPTION", "request needs a user, a packet and perhaps a device", "packet");
+    Throw(env_, "BAD_OPTION", "request needs a user, a packet and perhaps a device, and for whom", "packet");
     return env_.Undefined();
   }
   const auto packet = info[2].As<Napi::Buffer<char>>();
   const bool taken = Control(info, {.kind = InputKind::kRequest,
+                                    .flag = info[4].ToBoolean().Value(),
                                     .user = info[1].As<Napi::String>().Utf8Value(),
                                     .device = info[3].IsString() ? info[3].As<Napi::String>().Utf8Value() : "",
                                     .bytes = std::string(packet.Data(), packet.Length())});

@@ -45,6 +45,23 @@ bool ReadLimits(const Napi::Object& object, EngineOptions* engine) {
   return true;
 }
 
+// `tokens` ("accepted" or "required"; anything else: none), `tokenTtlMs`, `tokenKey`.
+bool ReadTokens(const Napi::Object& object, AddonOptions* options) {
+  const Napi::Value mode = object.Get("tokens");
+  const std::string name = mode.IsString() ? mode.As<Napi::String>().Utf8Value() : "";
+  if (name != "accepted" && name != "required") return true;
+  options->engine.tokens = name == "required" ? TokenCheck::kRequired : TokenCheck::kIfToken;
+  double ttl_ms = 0;
+  if (!ReadInteger(object, "tokenTtlMs", 1, 1e12, &ttl_ms)) return false;
+  options->token_ttl_ms = static_cast<int64_t>(ttl_ms);
+  if (object.Get("tokenKey").IsString()) options->token_key = object.Get("tokenKey").As<Napi::String>().Utf8Value();
+  if (!options->token_key.empty() && options->token_key.size() < kMinTokenKeyBytes) {
+    Throw(object.Env(), "BAD_OPTION", "\"tokenKey\" must have at least 32 bytes", "tokenKey");
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool ReadOptions(const Napi::Value& value, AddonOptions* options) {
@@ -70,6 +87,7 @@ bool ReadOptions(const Napi::Value& value, AddonOptions* options) {
   double window_ms = 0;
   if (!ReadInteger(object, "dedupWindowMs", 0, static_cast<double>(kMaxInteger), &window_ms)) return false;
   options->dedup_window_ms = static_cast<int64_t>(window_ms);
+  if (!ReadTokens(object, options)) return false;
   const Napi::Value limits = object.Get("limits");
   if (!limits.IsObject()) {
     Throw(env, "BAD_OPTION", "\"limits\" must be an object", "limits");

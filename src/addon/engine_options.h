@@ -14,6 +14,8 @@ struct AddonOptions {
   bool fsync = true;
   bool restored = false;  // new epochs for every log, whatever the store itself says
   int64_t dedup_window_ms = 0;
+  std::string token_key;  // empty: the store's own
+  int64_t token_ttl_ms = 0;
   EngineOptions engine;
 };
 

@@ -23,6 +23,8 @@ inline constexpr size_t kMaxTokenBytes = 8192;         // a JWT with room to spa
 inline constexpr size_t kMaxPositionsPerPacket = 200;  // `at` in hello and resume
 inline constexpr size_t kMaxStatusIds = 100;
 inline constexpr size_t kMaxMembersPerPacket = 200;
+inline constexpr size_t kMaxTokensPerPacket = 1000;  // their answer fits into one frame of the default size
+inline constexpr size_t kTokensPerRate = 100;        // so many cost what one packet does (limits.rate)
 inline constexpr size_t kMaxPackageParts = 256;
 inline constexpr size_t kMaxPackageBytes = 4u
                                            << 20;  // of its bodies: 256 of the default size; what is larger never fits

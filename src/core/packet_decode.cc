@@ -196,7 +196,11 @@ void ReadByType(FieldReader* reader, const Limits& limits, Packet* packet, std::
       reader->Text(Key::kConv, kRequired, kConversationRule, &packet->conv);
       return ReadBody(reader, limits, &packet->body);
     case PacketType::kTokens:
-      return reader->Integer(Key::kCount, kRequired, 1, &packet->count);
+      reader->Integer(Key::kCount, kRequired, 1, &packet->count);
+      if (packet->count.value_or(0) > kMaxTokensPerPacket) {
+        reader->FailToBe(Key::kCount, "an integer from 1 to " + std::to_string(kMaxTokensPerPacket));
+      }
+      return;
   }
 }
 

@@ -100,6 +100,7 @@ void WriteWelcome(const WelcomePacket& welcome, std::string* out) {
   limits.Integer("page", welcome.limits.page);
   limits.Integer("rate", welcome.limits.rate);
   limits.End();
+  if (!welcome.tokens.empty()) object.String("tokens", welcome.tokens);
   object.List("convs", welcome.convs, WriteEntry);
   if (welcome.more) object.Flag("more", true);
   object.End();

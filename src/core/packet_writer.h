@@ -37,6 +37,7 @@ struct WelcomePacket {
   std::string_view node = {};
   int64_t now_ms = 0;
   Limits limits = {};
+  std::string_view tokens = {};  // "accepted" or "required"; empty: nothing is written
   std::span<const ConversationEntry> convs = {};
   bool more = false;
 };

@@ -32,8 +32,10 @@ bool WindowEntry::Decode(std::string_view value, WindowEntry* entry) {
   return reader.AtEnd();
 }
 
-WindowEntry WindowEntryOf(std::string_view body) {
-  const XXH128_hash_t hash = XXH3_128bits(body.data(), body.size());
+WindowEntry WindowEntryOf(std::string_view body, std::string_view type) {
+  // The usual type is the seed 0, so that entries which were kept before types counted are still known.
+  const uint64_t seed = type == "text" ? 0 : XXH3_64bits(type.data(), type.size());
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(body.data(), body.size(), seed);
   WindowEntry entry;
   entry.body_bytes = body.size();
   entry.body_hash_low = hash.low64;

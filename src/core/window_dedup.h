@@ -12,7 +12,7 @@ struct WindowEntry {
   uint64_t seq = 0;
   int64_t at_ms = 0;  // when it was accepted
   uint64_t body_bytes = 0;
-  uint64_t body_hash_low = 0;  // xxh3, 128 bits: the body itself need not be kept to compare with
+  uint64_t body_hash_low = 0;  // xxh3, 128 bits, of type and body: they need not be kept to compare with
   uint64_t body_hash_high = 0;
 
   bool SameBody(const WindowEntry& other) const {
@@ -26,8 +26,8 @@ struct WindowEntry {
   [[nodiscard]] static bool Decode(std::string_view value, WindowEntry* entry);
 };
 
-// An entry with the body's size and hashes set.
-WindowEntry WindowEntryOf(std::string_view body);
+// An entry with size and hashes set. Another type is another message, as another body is.
+WindowEntry WindowEntryOf(std::string_view body, std::string_view type = "text");
 
 enum class WindowVerdict : uint8_t { kNew, kDuplicate, kConflict };
 

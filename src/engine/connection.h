@@ -91,6 +91,7 @@ struct Connection {
   ConnectionId id;
   Phase phase = Phase::kOpened;
   bool application = false;  // a request of the server's own: answers go out as kAnswer
+  bool for_client = false;   // … handed on for somebody else: the ids of its messages are judged as a device's
   bool live_pushes = true;   // hello's `live`
   bool lagging = false;      // the socket's own buffer is full
   bool ready = false;        // queued for processing

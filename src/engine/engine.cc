@@ -25,10 +25,17 @@ bool IsCommand(const DecodedPacket& decoded) {
     case PacketType::kAdd:
     case PacketType::kRemove:
     case PacketType::kLeave:
+    case PacketType::kTokens:  // depends on nothing that came before it
       return true;
     default:
       return false;
   }
+}
+
+// What a packet counts against limits.rate.
+uint32_t CostOf(const DecodedPacket& decoded) {
+  if (decoded.error || decoded.packet.type != PacketType::kTokens) return 1;
+  return static_cast<uint32_t>((decoded.packet.count.value_or(1) + kTokensPerRate - 1) / kTokensPerRate);
 }
 
 }  // namespace
@@ -120,11 +127,13 @@ void Engine::RefuseWaiting(Connection& connection) {
   }
 }
 
-void Engine::Request(uint32_t request, std::string_view user, std::string_view device, std::string_view packet) {
+void Engine::Request(uint32_t request, std::string_view user, std::string_view device, std::string_view packet,
+                     bool for_client) {
   Connection& connection = Insert(kApplicationBit | request, true);
   connection.user = user;
   connection.device = device.empty() ? "server" : device;
   connection.phase = Phase::kWelcomed;
+  connection.for_client = for_client;
   decoded_.clear();
   Limits limits = options_.limits;
   const Status status = decoder_.Decode(packet, limits, &decoded_);
@@ -204,7 +213,7 @@ bool Engine::WithinRate(Connection& connection, const DecodedPacket& decoded) {
                          type == PacketType::kPong)) {
     return true;
   }
-  const int64_t retry_ms = connection.rate.Take(now_.steady_ms);
+  const int64_t retry_ms = connection.rate.Take(now_.steady_ms, CostOf(decoded));
   if (retry_ms == 0) return true;
   RefuseForNow(connection, decoded, "More packets than the server's rate allows; wait, then send the same again.",
                retry_ms);
@@ -274,6 +283,7 @@ void Engine::Handle(Connection& connection, DecodedPacket decoded) {
     case PacketType::kCounts:
       return Counts(connection, std::move(packet));
     case PacketType::kTokens:
+      return Tokens(connection, std::move(packet));
     case PacketType::kUnknown:
       break;
   }

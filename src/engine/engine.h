@@ -30,9 +30,10 @@ struct Time {
 
 struct EngineOptions {
   Limits limits;
-  std::string node = "node";    // welcome's `node`
-  bool message_events = false;  // give out a kEvent for each stored message
-  bool authorize = false;       // ask by kAuthorize before a user's packet is done
+  std::string node = "node";              // welcome's `node`
+  bool message_events = false;            // give out a kEvent for each stored message
+  TokenCheck tokens = TokenCheck::kNone;  // of the ids of messages; not of what the application itself publishes
+  bool authorize = false;                 // ask by kAuthorize before a user's packet is done
   int64_t redelivery_ms = 10'000;
   int64_t head_interval_ms = 1'000;
   int64_t receipt_interval_ms = 100;
@@ -83,8 +84,10 @@ class Engine {
   // Returns how many packets the frame held.
   size_t Receive(uint32_t connection, std::string_view frame, const Time& now);
   // One packet of the application's own, answered by one kAnswer. As `user` from `device` (empty: `server`), whose
-  // connection is left alone; or with `user` empty as the system itself, which sees everything and may change members.
-  void Request(uint32_t request, std::string_view user, std::string_view device, std::string_view packet);
+  // connection is left alone; `for_client`: handed on for somebody else, whose message ids are judged as a device's; or
+  // with `user` empty as the system itself, which sees everything and may change members.
+  void Request(uint32_t request, std::string_view user, std::string_view device, std::string_view packet,
+               bool for_client = false);
   void Authorized(uint32_t question, bool allowed);  // the answer to kAuthorize
   void Drain(int64_t after_ms);                      // `bye` to everybody
   void SetMessageEvents(bool wanted) { options_.message_events = wanted; }
@@ -154,6 +157,7 @@ class Engine {
   // engine_history.cc: reads that change nothing.
   void Counts(Connection& connection, Packet packet);
   void History(Connection& connection, Packet packet);
+  void Tokens(Connection& connection, Packet packet);
   void SendReadError(Connection& connection, const Status& status, std::string_view rid_json);
   void TellOf(Connection& connection, const ConversationView& view);
 

@@ -10,6 +10,18 @@ namespace {
 // Views that a welcome looks at to find the thousand with something new, at most.
 constexpr size_t kMaxViewsOfHello = 20'000;
 
+std::string_view NameOf(TokenCheck tokens) {
+  switch (tokens) {
+    case TokenCheck::kNone:
+      return {};
+    case TokenCheck::kIfToken:
+      return "accepted";
+    case TokenCheck::kRequired:
+      return "required";
+  }
+  return {};
+}
+
 bool HasNews(const ConversationView& view) { return view.head > view.got || view.unread > 0; }
 
 }  // namespace
@@ -123,6 +135,7 @@ void Engine::WelcomeWith(Connection& connection, std::vector<ResumeView> resumed
                 .node = options_.node,
                 .now_ms = now_.wall_ms,
                 .limits = options_.limits,
+                .tokens = NameOf(options_.tokens),
                 .convs = entries,
                 .more = more},
                Out(connection));

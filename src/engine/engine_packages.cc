@@ -120,6 +120,7 @@ void Engine::SubmitPackage(const Command& like, HeldPackage package, Code refuse
   command.package_id = std::move(package.id);
   command.refused = refused;
   command.refused_message = message;
+  command.token_check = like.token_check;
   std::vector<uint32_t> receipts;
   for (auto& [index, part] : package.parts) {
     group_bytes_ += part.body.size();

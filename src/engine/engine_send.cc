@@ -4,6 +4,14 @@
 #include "engine/engine.h"
 
 namespace everyonce {
+namespace {
+
+// The application itself needs no token.
+TokenCheck TokenCheckOf(const Connection& connection, const EngineOptions& options) {
+  return connection.application && !connection.for_client ? TokenCheck::kNone : options.tokens;
+}
+
+}  // namespace
 
 // `forbidden`: the authorize hook's word, which counts where the order of decisions reaches it.
 void Engine::SendMessage(Connection& connection, Packet packet, bool forbidden) {
@@ -23,6 +31,7 @@ void Engine::SendMessage(Connection& connection, Packet packet, bool forbidden) 
     command.refused = Code::kForbidden;
     command.refused_message = "You may not send this here.";
   }
+  command.token_check = TokenCheckOf(connection, options_);
   if (packet.package) return SendPart(connection, std::move(command), std::move(*packet.package));
   if (RefusedByHeld(connection, command)) return;
   Submit(connection, std::move(command), {});
@@ -38,6 +47,7 @@ void Engine::SendRefused(Connection& connection, const PacketError& error) {
   command.id = error.id;
   command.refused = error.status.code;
   command.refused_message = error.status.message;
+  command.token_check = TokenCheckOf(connection, options_);
   if (command.n != 0 && !error.package_id.empty()) return SendPart(connection, std::move(command), {error.package_id});
   if (RefusedByHeld(connection, command)) return;
   Submit(connection, std::move(command), {});
@@ -124,6 +134,25 @@ void Engine::AskStatus(Connection& connection, Packet packet) {
                                        .rid_json = rid_json,
                                        .retry_ms = answer.code == Code::kUnavailable ? 1000 : -1});
                  });
+}
+
+void Engine::Tokens(Connection& connection, Packet packet) {
+  if (options_.tokens == TokenCheck::kNone || connection.user.empty()) {
+    return SendError(connection, {.code = Code::kUnsupported,
+                                  .message = connection.user.empty() ? "Tokens are for a user."
+                                                                     : "This server works without message tokens.",
+                                  .rid_json = packet.rid_json});
+  }
+  const ConnectionId id = connection.id;
+  ++connection.reads_in_flight;
+  log_->IssueTokens(connection.user, packet.count.value_or(0), now_.wall_ms,
+                    [this, id, rid_json = packet.rid_json](const Status& status, std::vector<std::string> tokens) {
+                      Connection* asking = Find(id);
+                      if (asking == nullptr) return;
+                      ReadDone(*asking);
+                      if (status.ok()) return WriteTokens(rid_json, tokens, Out(*asking));
+                      SendReadError(*asking, status, rid_json);
+                    });
 }
 
 void Engine::ChangeMembers(Connection& connection, Packet packet, std::optional<bool> authorised) {

@@ -11,19 +11,21 @@ class RateLimiter {
  public:
   explicit RateLimiter(uint32_t per_second = 0) : per_second_(per_second), tokens_milli_(Capacity()) {}
 
-  // Takes one packet. Returns 0 where it is within the rate, else the milliseconds after which the next one will be.
-  int64_t Take(int64_t now_ms) {
+  // Takes one packet, or what costs as much as `count` of them. Returns 0 where it is within the rate, else the
+  // milliseconds after which it will be. REQUIRES: count ≤ 10.
+  int64_t Take(int64_t now_ms, uint32_t count = 1) {
+    const int64_t cost_milli = int64_t{1000} * count;
     if (per_second_ == 0) return 0;
     if (last_ms_ == 0) last_ms_ = now_ms;
     if (now_ms > last_ms_) {
       tokens_milli_ = std::min(Capacity(), tokens_milli_ + (now_ms - last_ms_) * per_second_);
       last_ms_ = now_ms;
     }
-    if (tokens_milli_ >= 1000) {
-      tokens_milli_ -= 1000;
+    if (tokens_milli_ >= cost_milli) {
+      tokens_milli_ -= cost_milli;
       return 0;
     }
-    return std::max<int64_t>(1, (1000 - tokens_milli_ + per_second_ - 1) / per_second_);
+    return std::max<int64_t>(1, (cost_milli - tokens_milli_ + per_second_ - 1) / per_second_);
   }
 
  private:

@@ -30,6 +30,12 @@ bool RefusedAsStale(LogContext* context, const Command& command, Outcome* outcom
 // Stores `message` as the conversation's next one and fills the outcome. Begins a direct conversation that has none
 // yet.
 Outcome Store(LogContext* context, Conversation* conversation, Message message);
+// Judges the ids of a message, or of all parts of a package, as its token_check says (protocol.md, Tokens): kOk,
+// kTokenInvalid or kUnavailable. *stored_at: the seq at which the message was stored under its token before, which may
+// be known longer than by the window; 0: none.
+Outcome JudgeTokens(LogContext* context, const Command& command, uint64_t* stored_at);
+// Notes that the message stored at `seq` has used its tokens, which JudgeTokens let pass.
+void ClaimTokens(LogContext* context, const Command& command, uint64_t seq);
 // The answer to a duplicate of the message at `seq`: its first acceptance, if it really has this id.
 // kConflict: another id; kTooOld: no longer in the log.
 Outcome AnswerDuplicate(LogContext* context, Conversation* conversation, uint64_t seq, std::string_view id);

@@ -100,9 +100,17 @@ Outcome RefuseForGood(LogContext* context, Conversation* conversation, const Com
   return refusal;
 }
 
+// What speaks against a member's new message, in protocol.md's order: size, type, token, authorize.
+Outcome JudgeRefusals(LogContext* context, const Command& command, uint64_t* stored_at) {
+  const Outcome refused = Refusal(command.refused, command.refused_message);
+  if (refused.code != Code::kOk && refused.code != Code::kForbidden) return refused;
+  Outcome outcome = JudgeTokens(context, command, stored_at);
+  return outcome.code == Code::kOk ? refused : outcome;
+}
+
 Outcome DecideWindowSend(LogContext* context, Conversation* conversation, const Command& command) {
   const bool member = conversation->IsMember(command.user);
-  WindowEntry offered = WindowEntryOf(command.body);
+  WindowEntry offered = WindowEntryOf(command.body, command.type);
   WindowEntry known;
   std::string value;
   bool found = false;
@@ -115,16 +123,21 @@ Outcome DecideWindowSend(LogContext* context, Conversation* conversation, const 
   const EmbeddedLogOptions& options = context->options();
   switch (JudgeWindow(found ? &known : nullptr, offered, context->now_ms(), options.window_ms)) {
     case WindowVerdict::kConflict:
-      return Refusal(Code::kConflict, "this id was used for another body");
+      return Refusal(Code::kConflict, "this id was used for another body or type");
     case WindowVerdict::kDuplicate:
       return AnswerDuplicate(context, conversation, known.seq, command.id);
     case WindowVerdict::kNew:
       break;
   }
   if (!member) return UnknownConversation();
-  if (command.refused != Code::kOk) return Refusal(command.refused, command.refused_message);
-  Outcome outcome = Store(context, conversation, MessageOf(command));
+  uint64_t stored_at = 0;
+  Outcome outcome = JudgeRefusals(context, command, &stored_at);
   if (outcome.code != Code::kOk) return outcome;
+  // The window is over and the token is not: it still tells.
+  if (stored_at != 0) return AnswerDuplicate(context, conversation, stored_at, command.id);
+  outcome = Store(context, conversation, MessageOf(command));
+  if (outcome.code != Code::kOk) return outcome;
+  ClaimTokens(context, command, outcome.seq);
   offered.seq = outcome.seq;
   offered.at_ms = context->now_ms();
   context->store().Put(Space::kWindow, std::move(window_key), offered.Encode());
@@ -165,11 +178,14 @@ Outcome DecideNew(LogContext* context, Conversation* conversation, const Command
   if (!conversation->IsMember(command.user)) {
     return RefuseForGood(context, conversation, command, UnknownConversation());
   }
-  if (command.refused != Code::kOk) {
-    return RefuseForGood(context, conversation, command, Refusal(command.refused, command.refused_message));
-  }
-  if (!command.parts.empty()) return StorePackage(context, conversation, command);
-  return Store(context, conversation, MessageOf(command));
+  uint64_t stored_at = 0;
+  Outcome outcome = JudgeRefusals(context, command, &stored_at);
+  if (outcome.code == Code::kUnavailable) return outcome;
+  if (outcome.code != Code::kOk) return RefuseForGood(context, conversation, command, std::move(outcome));
+  outcome = command.parts.empty() ? Store(context, conversation, MessageOf(command))
+                                  : StorePackage(context, conversation, command);
+  if (outcome.code == Code::kOk) ClaimTokens(context, command, outcome.seq);
+  return outcome;
 }
 
 // What is told by the n of a message: all but what is new. `next`: its n is the next one, and nothing is decided yet.

@@ -10,7 +10,7 @@ namespace everyonce {
 namespace {
 
 constexpr int64_t kRetryMs = 1000;     // told to senders, and the least time between two attempts to recover
-constexpr size_t kSweptAtOnce = 4096;  // window entries looked at in one slice, about 2 ms
+constexpr size_t kSweptAtOnce = 4096;  // window entries, and used tokens, looked at in one slice, about 2 ms each
 constexpr int64_t kClockMarginMs = 86400000;
 
 Outcome Decide(LogContext* context, const Command& command) {
@@ -142,25 +142,50 @@ void EmbeddedLog::Commit(const std::vector<Command>& group, int64_t now_ms, Comm
   done(std::move(outcomes));
 }
 
+void EmbeddedLog::IssueTokens(std::string_view user, size_t count, int64_t now_ms, TokensDone done) {
+  std::vector<std::string> tokens;
+  if (!context_->has_tokens()) {
+    return done(Status::Error(Code::kUnsupported, "this server has no message tokens"), std::move(tokens));
+  }
+  context_->AdvanceClock(now_ms);
+  tokens.reserve(count);
+  while (tokens.size() < count) tokens.push_back(context_->NewToken(user));
+  done(Status::Ok(), std::move(tokens));
+}
+
 bool EmbeddedLog::Tend(int64_t now_ms) {
   (void)SweepWindow(now_ms, kSweptAtOnce);
-  return !sweep_from_.empty();
+  (void)SweepTokens(now_ms, kSweptAtOnce);
+  return !window_from_.empty() || !tokens_from_.empty();
 }
 
 size_t EmbeddedLog::SweepWindow(int64_t now_ms, size_t max_keys) {
+  const auto forgettable = [this](std::string_view value, int64_t at_ms) {
+    WindowEntry entry;
+    return WindowEntry::Decode(value, &entry) && entry.Expired(at_ms, context_->options().window_ms);
+  };
+  return Sweep(Space::kWindow, forgettable, now_ms, max_keys, &window_from_);
+}
+
+size_t EmbeddedLog::SweepTokens(int64_t now_ms, size_t max_keys) {
+  const auto forgettable = [](std::string_view value, int64_t at_ms) {
+    TokenClaim claim;
+    return TokenClaim::Decode(value, &claim) && claim.Forgettable(at_ms);
+  };
+  return Sweep(Space::kTokens, forgettable, now_ms, max_keys, &tokens_from_);
+}
+
+size_t EmbeddedLog::Sweep(Space space, const Forgettable& forgettable, int64_t now_ms, size_t max_keys,
+                          std::string* from) {
   if (failed_ || max_keys == 0) return 0;
   context_->AdvanceClock(now_ms);
   WriteBatch batch;
   size_t seen = 0;
   std::string last;
-  Status status = context_->kv().Scan(
-      Space::kWindow, sweep_from_, "", false, [&](std::string_view window_key, std::string_view value) {
-        WindowEntry entry;
-        const bool readable = WindowEntry::Decode(value, &entry);
-        if (readable && entry.Expired(context_->now_ms(), context_->options().window_ms)) {
-          batch.Remove(Space::kWindow, std::string(window_key));
-        }
-        last = window_key;
+  Status status =
+      context_->kv().Scan(space, *from, "", false, [&](std::string_view stored_key, std::string_view value) {
+        if (forgettable(value, context_->now_ms())) batch.Remove(space, std::string(stored_key));
+        last = stored_key;
         return ++seen < max_keys;
       });
   if (!status.ok()) return 0;
@@ -169,7 +194,7 @@ size_t EmbeddedLog::SweepWindow(int64_t now_ms, size_t max_keys) {
     context_->DropCaches();
     return 0;
   }
-  sweep_from_ = seen < max_keys ? std::string() : last + '\0';
+  *from = seen < max_keys ? std::string() : last + '\0';
   return batch.operations().size();
 }
 

@@ -18,6 +18,11 @@ struct EmbeddedLogOptions {
   uint16_t worker = 0;                            // ≤ 1023, part of every mid
   size_t cache_conversations = 100000;
   int64_t now_ms = 0;  // Unix milliseconds at opening; the clock never falls behind it
+  // Message tokens: `tokens` says whether there are any. Their key is made when they are first wanted and kept in the
+  // store, unless `token_key` gives one (of at least kMinTokenKeyBytes).
+  bool tokens = false;
+  std::string token_key;
+  int64_t token_ttl_ms = int64_t{24} * 3600 * 1000;
   // The store may have lost the tail of its logs (an opened backup copy, a repaired store): a new epoch for every log,
   // before anything is told or added.
   bool new_epochs = false;
@@ -46,12 +51,15 @@ class EmbeddedLog final : public Log {
   void StatusOf(std::string_view conv, std::string_view user, std::string_view device,
                 const std::vector<std::string>& ids, StatusDone done) override;
   void MembersOf(std::string_view conv, MembersDone done) override;
+  void IssueTokens(std::string_view user, size_t count, int64_t now_ms, TokensDone done) override;
   bool Tend(int64_t now_ms) override;
   Safe safe() const override;
 
   // Removes window entries that have expired at `now_ms`, looking at no more than `max_keys`, and goes on there at the
   // next call. Returns how many it removed. To be called now and then while idle.
   size_t SweepWindow(int64_t now_ms, size_t max_keys);
+  // The same for used tokens that have run out.
+  size_t SweepTokens(int64_t now_ms, size_t max_keys);
 
   LogCounters counters() const override;
 
@@ -62,12 +70,15 @@ class EmbeddedLog final : public Log {
   Status TryRecover(int64_t now_ms);
   Status WriteGroup();
   Status Readable() const;
+  using Forgettable = std::function<bool(std::string_view value, int64_t now_ms)>;
+  size_t Sweep(Space space, const Forgettable& forgettable, int64_t now_ms, size_t max_keys, std::string* from);
 
   std::unique_ptr<LogContext> context_;
   bool failed_ = false;
   bool tried_ = false;  // to recover, at tried_at_ms_
   int64_t tried_at_ms_ = 0;
-  std::string sweep_from_;
+  std::string window_from_;  // where the sweeps go on; empty: at the beginning
+  std::string tokens_from_;
 };
 
 // Null with *status telling where the store cannot be read (or, with new_epochs, written).

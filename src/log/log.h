@@ -10,6 +10,7 @@
 
 #include "core/limits.h"
 #include "core/message.h"
+#include "core/message_token.h"
 #include "core/packet.h"
 #include "core/status.h"
 
@@ -57,6 +58,8 @@ struct Command {
   // where the order of decisions reaches it: after duplicate, unknown_producer, gap and membership.
   Code refused = Code::kOk;
   std::string refused_message;
+  // kSend: what its id, or the id of each of its parts, must be. Judged behind `refused`, but before kForbidden.
+  TokenCheck token_check = TokenCheck::kNone;
   // kSend, packages: messages that land together, under one n. With `parts`, all of them (id, type and body above are
   // not looked at): stored in this order under consecutive seqs, or none. Where it is refused, they are the parts that
   // are known, and all of them, and what comes later of the package, get the same nack.
@@ -206,6 +209,14 @@ class Log {
   // Current members, for signals and receipts: null where the conversation is unknown.
   using MembersDone = std::function<void(Status status, std::shared_ptr<const MemberList> members)>;
   virtual void MembersOf(std::string_view conv, MembersDone done) = 0;
+
+  // `count` tokens for messages of `user` (core/message_token.h), good from `now_ms` for the configured time. Nothing
+  // is stored for them. kUnsupported where this log was opened without tokens.
+  using TokensDone = std::function<void(Status status, std::vector<std::string> tokens)>;
+  virtual void IssueTokens(std::string_view user, size_t count, int64_t now_ms, TokensDone done) {
+    (void)user, (void)count, (void)now_ms;
+    done(Status::Error(Code::kUnsupported, "this store has no message tokens"), {});
+  }
 
   // A bounded slice of what has to be done now and then (forgetting what is out of its window), for idle moments. True:
   // there is more to do soon.

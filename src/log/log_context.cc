@@ -49,8 +49,42 @@ Status LogContext::Open() {
   mids_reserved_until_ms_ = static_cast<int64_t>(reserved);
   // Ids that this process has given out stay behind it, also where the store does not know of them.
   mids_ = Snowflake(options_.worker, std::max(mids_reserved_until_ms_, mids_.last_ms()));
-  if (options_.new_epochs && !generation_raised_) return RaiseGeneration();
+  if (options_.tokens && !signer_) status = OpenTokens();
+  if (status.ok() && options_.new_epochs && !generation_raised_) status = RaiseGeneration();
   return status;
+}
+
+// The key is made once and kept, durably before the first token is signed with it.
+Status LogContext::OpenTokens() {
+  std::string token_key = options_.token_key;
+  bool found = !token_key.empty();
+  if (!found) {
+    Status status = kv_->Get(Space::kMeta, key::TokenKey(), &token_key, &found);
+    if (!status.ok()) return status;
+  }
+  if (!found) {
+    token_key.clear();
+    ByteWriter writer(&token_key);
+    for (int i = 0; i < 4; ++i) writer.Fixed64(options_.random ? options_.random() : 0);
+    WriteBatch batch;
+    batch.Put(Space::kMeta, key::TokenKey(), token_key);
+    Status status = kv_->Write(batch, true);
+    if (!status.ok()) return status;
+  }
+  if (token_key.size() < kMinTokenKeyBytes) {
+    return Status::Error(Code::kStoreCorrupt, "the key of message tokens is too short");
+  }
+  signer_.emplace(token_key);
+  return Status::Ok();
+}
+
+std::string LogContext::NewToken(std::string_view user) {
+  const uint64_t random = options_.random ? options_.random() : 0;
+  return signer_->Issue(user, now_ms_ + options_.token_ttl_ms, random, ++tokens_issued_);
+}
+
+bool LogContext::IsGoodToken(std::string_view user, std::string_view id, int64_t* expires_ms) const {
+  return signer_ && signer_->Verify(user, id, expires_ms) && now_ms_ < *expires_ms;
 }
 
 // One durable write begins new epochs for every log, however many there are: from here on each log derives its own when

@@ -5,11 +5,13 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "core/message_token.h"
 #include "core/snowflake.h"
 #include "log/conversation.h"
 #include "log/embedded_log.h"
@@ -50,6 +52,11 @@ class LogContext {
   int64_t now_ms() const { return now_ms_; }
   // 0: none left (a clock beyond 2093).
   uint64_t NextMid() { return mids_.Next(now_ms_); }
+  bool has_tokens() const { return signer_.has_value(); }
+  // A new token for a message of this user. REQUIRES: has_tokens().
+  std::string NewToken(std::string_view user);
+  // Whether the id is a token of this user that has not run out, and when it will.
+  bool IsGoodToken(std::string_view user, std::string_view id, int64_t* expires_ms) const;
   // Begins the first epoch of a conversation.
   void BeginEpoch(Conversation* conversation);
   // The end of a group: keeps the durable reservation of message ids ahead of those given out.
@@ -68,6 +75,7 @@ class LogContext {
 
  private:
   Status RaiseGeneration();
+  Status OpenTokens();
   Status Renew(std::string_view conv, std::unique_ptr<Conversation>* loaded);
   Conversation* Cache(std::unique_ptr<Conversation> conversation);
 
@@ -80,6 +88,8 @@ class LogContext {
   uint64_t generation_ = 0;
   uint64_t generation_epoch_ = 0;
   bool generation_raised_ = false;
+  std::optional<TokenSigner> signer_;
+  uint32_t tokens_issued_ = 0;
 
   // Most recently used first.
   std::list<std::unique_ptr<Conversation>> conversations_;

@@ -263,6 +263,7 @@ std::string Device(std::string_view user, std::string_view device) { return Join
 std::string Window(std::string_view conv, std::string_view user, std::string_view id) {
   return Joined('\0', {conv, user, id});
 }
+std::string TokenKey() { return "token key"; }
 std::string MidReservation(uint16_t worker) { return "mid " + std::to_string(worker); }
 std::string Generation() { return "generation"; }
 std::string GenerationEpoch() { return "generation epoch"; }

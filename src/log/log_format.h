@@ -29,7 +29,9 @@ namespace everyonce {
 //                   r user 0 conv                   the user's read mark
 //                   d user 0 device                 DeviceRecord
 //   kWindow         conv 0 user 0 id                WindowEntry
-//   kMeta           mid worker                      no mid above this millisecond is given out (MidReservation)
+//   kTokens         token                           TokenClaim: the message it was used for
+//   kMeta           token key                       what message tokens are signed with
+//                   mid worker                      no mid above this millisecond is given out (MidReservation)
 //                   generation                      raised when the store may have lost a tail: new epochs for all
 //                   generation epoch                the least that a log's epoch of that generation is
 
@@ -131,6 +133,7 @@ std::string Got(std::string_view user, std::string_view device, std::string_view
 std::string Read(std::string_view user, std::string_view conv);
 std::string Device(std::string_view user, std::string_view device);
 std::string Window(std::string_view conv, std::string_view user, std::string_view id);
+std::string TokenKey();
 std::string MidReservation(uint16_t worker);
 std::string Generation();
 std::string GenerationEpoch();

@@ -184,7 +184,7 @@ void EngineThread::Take(Input& input) {
     case InputKind::kLagging:
       return engine_->SetLagging(input.id, input.flag);
     case InputKind::kRequest:
-      return engine_->Request(input.id, input.user, input.device, input.bytes);
+      return engine_->Request(input.id, input.user, input.device, input.bytes, input.flag);
     case InputKind::kDrain:
       return engine_->Drain(input.after_ms);
     case InputKind::kAuthorized:

@@ -30,7 +30,7 @@ struct FrameSpan {
 
 struct Input {
   InputKind kind = InputKind::kFrames;
-  bool flag = false;        // kLagging, kMessageEvents, kAuthorized
+  bool flag = false;        // kLagging, kMessageEvents, kAuthorized; kRequest: handed on for a client
   uint32_t id = 0;          // connection, request or question; kTask: a request, answered by what the task gives
   int64_t after_ms = 0;     // kDrain
   std::string user = {};    // kAccept, kRequest

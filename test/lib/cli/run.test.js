@@ -55,7 +55,7 @@ describe('command line', () => {
   }
 
   it('turns flags into options', () => {
-    const args = '--port 0 --host ::1 --path /c --data d --durability memory --insecure --origins http://a,http://b --rate 0 --window 9'; // prettier-ignore
+    const args = '--port 0 --host ::1 --path /c --data d --durability memory --insecure --origins http://a,http://b --rate 0 --window 9 --tokens required'; // prettier-ignore
     assert.deepEqual(readFlags(args.split(' ')), {
       port: 0,
       host: '::1',
@@ -69,6 +69,7 @@ describe('command line', () => {
         restored: undefined,
         serviceKey: undefined,
         origins: ['http://a', 'http://b'],
+        dedup: { tokens: 'required' },
         limits: { rate: 0, window: 9 },
       },
     });

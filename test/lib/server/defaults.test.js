@@ -22,6 +22,7 @@ describe('docs/server.md', () => {
       data: `\`'${DEFAULTS.data}'\``,
       'durability.fsync': `\`${DEFAULTS.fsync}\``,
       'dedup.windowMs': `\`${DEFAULTS.dedupWindowMs}\``,
+      'dedup.tokenTtlMs': `\`${DEFAULTS.tokenTtlMs}\``,
     })) {
       assert.equal(row(name)[1], value, name);
     }

@@ -77,11 +77,9 @@ describe('http', () => {
     }
   });
 
-  it('says what is not here, and what is not here yet', async () => {
+  it('says what is not here', async () => {
     const missing = await get('/everyonce/nothing');
     assert.deepEqual([missing.status, (await missing.json()).error.code], [404, 'not_found']);
-    const tokens = await get('/everyonce/tokens?count=3', { method: 'POST', body: '{}' });
-    assert.deepEqual([tokens.status, (await tokens.json()).error.code], [501, 'unsupported']);
     assert.equal(await (await get('/everyonce/publish?x', { method: 'POST' })).text(), 'call publish POST');
     assert.equal((await get('/everyonce')).status, 426);
     const wrong = await get('/everyonce/healthz', { method: 'DELETE' });

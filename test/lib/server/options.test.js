@@ -45,7 +45,6 @@ describe('options', () => {
       refuses({ insecure, [option]: {} }, 'UNSUPPORTED', option);
     }
     refuses({ insecure, durability: { replicas: 1 } }, 'UNSUPPORTED', 'durability.replicas');
-    refuses({ insecure, dedup: { tokens: 'required' } }, 'UNSUPPORTED', 'dedup.tokens');
   });
 
   it('refuses what does not exist, at both levels', () => {
@@ -79,6 +78,8 @@ describe('options', () => {
     refuses({ insecure, durability: { fsync: 1 } }, 'BAD_OPTION', 'durability.fsync', /true or false, not 1/);
     refuses({ insecure, dedup: { windowMs: 5 } }, 'BAD_OPTION', 'dedup.windowMs');
     refuses({ insecure, dedup: { tokens: 'on' } }, 'BAD_OPTION', 'dedup.tokens');
+    refuses({ insecure, dedup: { tokenTtlMs: 999 } }, 'BAD_OPTION', 'dedup.tokenTtlMs');
+    refuses({ insecure, dedup: { tokenKey: 'x'.repeat(31) } }, 'BAD_OPTION', 'dedup.tokenKey');
     refuses({ insecure, logger: { warn: 1 } }, 'BAD_OPTION', 'logger.warn');
     for (const [name, { min, max }] of Object.entries(LIMITS)) {
       for (const value of [min - 1, max + 1, min + 0.5, String(min), NaN]) {

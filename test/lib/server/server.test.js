@@ -37,6 +37,9 @@ describe('server', () => {
       node: 'n1',
       limits: { frame: 65_536, body: 16_384, window: 9, page: 200, rate: 100, packageTimeout: 5000 },
       dedupWindowMs: 86_400_000,
+      tokens: 'off',
+      tokenTtlMs: 86_400_000,
+      tokenKey: undefined,
       events: { message: false },
     });
     return made.close();
@@ -175,7 +178,7 @@ describe('server', () => {
     assert.deepEqual(engine.of('close'), [[id]]);
   });
 
-  it('says that it has no tokens yet', async () => {
+  it('has no tokens where dedup.tokens is off', async () => {
     await assert.rejects(server.issueTokens('alice', 5), { code: 'UNSUPPORTED' });
   });
 

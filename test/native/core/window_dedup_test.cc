@@ -24,6 +24,12 @@ TEST(WindowDedup, ComparesBytesNotMeaning) {
   EXPECT_FALSE(WindowEntryOf("").SameBody(WindowEntryOf(" ")));
 }
 
+TEST(WindowDedup, TakesAnotherTypeForAnotherMessage) {
+  EXPECT_TRUE(WindowEntryOf("1", "note").SameBody(WindowEntryOf("1", "note")));
+  EXPECT_FALSE(WindowEntryOf("1", "note").SameBody(WindowEntryOf("1")));
+  EXPECT_FALSE(WindowEntryOf("1", "note").SameBody(WindowEntryOf("1", "memo")));
+}
+
 TEST(WindowDedup, KeepsEntriesThroughTheStore) {
   WindowEntry entry = WindowEntryOf("\"text\"");
   entry.seq = 77;

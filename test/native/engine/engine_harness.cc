@@ -30,6 +30,7 @@ EngineHarness::EngineHarness(EngineOptions options, std::unique_ptr<Kv> kv) {
   if (kv == nullptr) kv = std::make_unique<MemoryKv>();
   EmbeddedLogOptions log_options;
   log_options.random = [state = uint64_t{1}]() mutable { return state = state * 6364136223846793005u + 1; };
+  log_options.tokens = options.tokens != TokenCheck::kNone;
   Status status;
   log_ = OpenEmbeddedLog(std::move(kv), std::move(log_options), &status);
   EXPECT_TRUE(status.ok()) << status.message;

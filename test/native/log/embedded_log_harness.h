@@ -26,6 +26,9 @@ class EmbeddedLogHarness {
     options.cache_conversations = cache_conversations;
     options.now_ms = now_ms;
     options.new_epochs = new_epochs;
+    options.tokens = tokens;
+    options.token_key = token_key;
+    options.token_ttl_ms = token_ttl_ms;
     log_ = OpenEmbeddedLog(std::make_unique<FaultKv>(disk_), options, &status);
     ASSERT_NE(log_, nullptr) << status.message;
   }
@@ -87,6 +90,9 @@ class EmbeddedLogHarness {
   int64_t now_ms = 1750000000000;
   size_t cache_conversations = 1000;
   bool new_epochs = false;
+  bool tokens = false;
+  std::string token_key;
+  int64_t token_ttl_ms = 0;
 
  private:
   std::shared_ptr<FaultKv::Disk> disk_ = std::make_shared<FaultKv::Disk>();

@@ -72,7 +72,7 @@ class LogModel {
   };
   struct Once {  // a send without n
     uint64_t seq = 0;
-    std::string body{};
+    std::string body{};  // behind its type
     int64_t at_ms = 0;
   };
   struct Conversation {

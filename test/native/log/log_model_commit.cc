@@ -168,13 +168,13 @@ LogModel::Expected LogModel::DecideOnce(const Command& command, int64_t now_ms) 
   const Conversation& before = *Find(command.conv);
   const auto known = before.once.find({command.user, command.id});
   if (known != before.once.end() && now_ms - known->second.at_ms < window_ms_) {
-    if (known->second.body != command.body) return {.code = Code::kConflict};
+    if (known->second.body != command.type + command.body) return {.code = Code::kConflict};
     return {.duplicate = true, .seq = known->second.seq};
   }
   if (!IsMember(before, command.conv, command.user)) return {.code = Code::kUnknownConv};
   if (command.refused != Code::kOk) return {.code = command.refused, .text = command.refused_message};
   const Expected stored = Store(command, now_ms);
-  Of(command.conv).once[{command.user, command.id}] = {stored.seq, command.body, now_ms};
+  Of(command.conv).once[{command.user, command.id}] = {stored.seq, command.type + command.body, now_ms};
   return stored;
 }
 
