@@ -114,14 +114,17 @@ export class Client extends Emitter {
    * @param {() => { bodyText: string, parts?: import('./outbox-state.js').Part[] }} content checks it
    * @returns {Promise<any>}
    */
-  async #take(conv, { type, id = randomId(this.#session.options.random) }, content) {
+  async #take(conv, { type, id: given }, content) {
     checkConversation(conv);
-    checkMessageId(id);
+    if (given !== undefined) checkMessageId(given);
     if (type !== undefined) checkType(type);
     const { bodyText, parts } = content();
     this.#session.throwIfClosed();
     await this.#session.opened;
     this.#session.throwIfClosed();
+    const named = given !== undefined && this.#isKnown(conv, given);
+    const tokened = named ? {} : this.#tokensFor(parts);
+    const id = given ?? (parts ? undefined : tokened.tokens?.[0]) ?? randomId(this.#session.options.random);
     const { outbox, maxQueued, clock } = this.#session.options;
     const known = this.#appending.get(id) ?? this.#session.sender.find(id)?.promise();
     if (known) return known;
@@ -130,13 +133,21 @@ export class Client extends Emitter {
     if (outbox.state.size >= maxQueued)
       throw new EveryonceError('OUTBOX_FULL', undefined, { id, conv, option: 'maxQueued' });
     const at = Math.floor(clock.now());
-    const message = { conv, id, bodyText, at, ...(type === undefined ? {} : { type }), ...(parts ? { parts } : {}) };
+    const message = {
+      conv,
+      id,
+      bodyText,
+      at,
+      ...(type === undefined ? {} : { type }),
+      ...(parts ? { parts } : {}),
+      ...tokened,
+    };
     // A number of the usual length stands in for the one that it will get.
     const asEntry = { ...message, n: Number.MAX_SAFE_INTEGER, device: '', order: 0 };
     if (isTooLarge({ bodies: bodiesOf(asEntry), texts: encodeEntry(asEntry) }, this.#session.limits))
       throw new EveryonceError('too_large', undefined, { id, conv });
     const sent = outbox.append(message).then((entry) => {
-      const promise = this.#session.sender.add(entry).promise();
+      const promise = this.#session.sender.add(entry, true).promise();
       if (this.#session.closed) this.#session.sender.stop(new EveryonceError('CLOSED'));
       return promise;
     });
@@ -144,6 +155,26 @@ export class Client extends Emitter {
     const forget = () => void this.#appending.delete(id);
     sent.then(forget, forget);
     return sent;
+  }
+
+  /** @param {string} conv @param {string} id @returns {boolean} whether a message of this name was taken before */
+  #isKnown(conv, id) {
+    const { outbox } = this.#session.options;
+    const acked = outbox.state.acked.get(conv);
+    return this.#appending.has(id) || outbox.state.byId.has(id) || acked?.some((entry) => entry.id === id) === true;
+  }
+
+  /**
+   * Where tokens are required, those that are ready; a message without waits in the outbox until it has some.
+   * @param {import('./outbox-state.js').Part[]} [parts] get them for their ids
+   * @returns {{ tokens?: string[], waits?: true }}
+   */
+  #tokensFor(parts) {
+    if (!this.#session.options.outbox.state.tokensRequired) return {};
+    const tokens = this.#session.tokens.takeReady(parts?.length ?? 1);
+    if (!tokens) return { waits: true };
+    parts?.forEach((part, i) => (part.id = tokens[i]));
+    return { tokens, waits: true };
   }
 
   /**

@@ -8,6 +8,7 @@
 import { EveryonceError, LIMITS, errorOf } from '../protocol/index.js';
 import { backoff } from './clock.js';
 import { bodiesOf, encodeEntry, idsOf, incompleteError, isTooLarge, sentOf } from './package.js';
+import { LaneTokens } from './lane-tokens.js';
 import { Recovery } from './recovery.js';
 import { Send } from './send.js';
 
@@ -43,6 +44,8 @@ const LONGEST_RETRY_MS = 60_000;
  * @property {(send: Send) => void} abandon gives up what the server has not stored
  * @property {number} mostParts of a package that the server's rate lets through in time
  * @property {(lane: Lane) => void} emptied
+ * @property {import('./tokens.js').TokenPool} tokens
+ * @property {() => string} newId
  */
 
 export class Lane {
@@ -74,17 +77,19 @@ export class Lane {
     this.conv = conv;
     this.host = host;
     this.recovery = new Recovery(this);
+    this.tokens = new LaneTokens(this);
   }
 
   get isEmpty() {
     return this.sends.length === 0 && this.frozen.size === 0 && !this.busy;
   }
 
-  /** @param {Entry} entry @returns {Send} */
-  add(entry) {
+  /** @param {Entry} entry @param {boolean} [fresh] taken by this process just now @returns {Send} */
+  add(entry, fresh = false) {
     const known = this.byId.get(idsOf(entry)[0]);
     if (known) return known;
     const send = new Send(entry);
+    send.fresh = fresh;
     for (const id of send.ids) this.byId.set(id, send);
     if (entry.frozen) this.frozen.set(entry.id, send);
     else this.sends.push(send);
@@ -145,6 +150,11 @@ export class Lane {
         break;
       }
       if (entry.n - this.sends[0].entry.n >= this.#span() || send.held) break;
+      if (this.tokens.wants(send)) {
+        this.tokens.bind();
+        break;
+      }
+      if (send.renewing) break;
       if (this.cursor > 0 && this.sends[this.cursor - 1].entry.parts) break; // nothing later before its answer
       if (entry.skip) {
         if (this.cursor === 0) void this.recovery.skip(entry.n, entry.n, send);
@@ -178,6 +188,7 @@ export class Lane {
         this.#partly = send;
         return false;
       }
+      send.offered = true;
       send.partsOut += 1;
       send.inFlight += 1;
     }
@@ -280,6 +291,7 @@ export class Lane {
     const { id, parts } = send.entry;
     const [{ seq, epoch, mid, at }] = places;
     send.status = 'acked';
+    send.place = { seq, epoch, mid, at };
     const mids = parts ? { mids: places.map((place) => place.mid) } : {};
     this.host.outbox.settle(send.entry, { seq, epoch, mid, at, ...mids });
     this.host.proven.add(this.conv);
@@ -299,6 +311,7 @@ export class Lane {
     else if (nack.code === 'conflict') this.host.deviceIsTaken();
     else if (nack.code === 'unknown_producer') void this.recovery.reintroduce();
     else if (nack.code === 'too_old') this.freeze(send);
+    else if (nack.code === 'token_invalid' && this.tokens.renew(send, nack)) return;
     else if (nack.code === 'package_incomplete' && this.host.options.onIncomplete === 'abandon') {
       if (!send.abandoned) {
         send.abandoned = incompleteError(send.entry, nack);
@@ -358,7 +371,28 @@ export class Lane {
     this.host.outbox.settle(send.entry);
     this.remove(send);
     send.reject(error);
+    send.discarding?.resolve();
     this.host.changed(send, error);
+  }
+
+  /** Its ids in the outbox are others now. @param {Send} send */
+  renamed(send) {
+    for (const id of send.ids) this.byId.delete(id);
+    send.ids = idsOf(send.entry);
+    for (const id of send.ids) this.byId.set(id, send);
+    send.bound = true;
+  }
+
+  /** It has a new number, the last one of this device. @param {Send} send */
+  renumbered(send) {
+    const index = this.sends.indexOf(send);
+    if (index < 0) return;
+    this.sends.splice(index, 1);
+    if (index < this.cursor) this.cursor -= 1;
+    const unnumbered = this.sends.findIndex(({ entry }) => entry.n === 0);
+    this.sends.splice(unnumbered < 0 ? this.sends.length : unnumbered, 0, send);
+    if (this.#partly === send) this.#partly = null;
+    Object.assign(send, { inFlight: 0, partsOut: 0, connection: 0, timedOut: false, places: [] });
   }
 
   /** @param {Send} send */

@@ -22,6 +22,8 @@ import { LIMITS } from '../protocol/index.js';
  * @property {number} at ms, when it was taken
  * @property {number} order place among all that this outbox ever took
  * @property {boolean} [skip] given up: its number is to be skipped
+ * @property {string[]} [tokens] under which it, or its parts, are sent in place of their own ids
+ * @property {boolean} [waits] taken where tokens are required: never sent before `tokens` are bound to it
  * @property {boolean} [frozen] too old to tell whether it arrived: shown, never sent
  * @property {Accepted} [accepted] while it is among the last acked ones
  *
@@ -53,6 +55,8 @@ export class OutboxState {
   isNew = false;
   /** The user whose messages these are; '' before the first welcome. */
   user = '';
+  /** The server required tokens for messages, when it was last heard of. */
+  tokensRequired = false;
   /** Entries in the order they are to be sent. @type {Map<string, Entry[]>} */
   entries = new Map();
   /** @type {Map<string, Entry>} */
@@ -157,6 +161,7 @@ export class OutboxState {
       { k: 'device', device: this.device, pe: this.pe },
     ];
     if (this.user) records.push({ k: 'user', user: this.user });
+    if (this.tokensRequired) records.push({ k: 'tokens', required: true });
     for (const [conv, n] of this.counters) records.push({ k: 'counter', conv, n });
     for (const [conv, list] of this.acked) records.push({ k: 'acked', conv, list });
     for (const [conv, position] of this.positions) records.push({ k: 'position', conv, ...position });
@@ -197,6 +202,30 @@ const RECORDS = {
   /** { user }: whose messages these are. */
   user(state, { user }) {
     state.user = user;
+  },
+
+  /** { required }: whether the server requires tokens. */
+  tokens(state, { required }) {
+    state.tokensRequired = required;
+  },
+
+  /** { conv, items: [[id, tokens]…] }: messages that were never sent go out under these tokens. */
+  bind(state, { items }) {
+    for (const [id, tokens] of items) {
+      const entry = state.byId.get(id);
+      if (entry) entry.tokens = tokens;
+    }
+  },
+
+  /** { conv, items: [[id, tokens, n]…] }: refused for their tokens; they go out under others, as new messages of this device. */
+  renew(state, { conv, items }) {
+    for (const [id, tokens, n] of items) {
+      const entry = state.byId.get(id);
+      if (!entry) continue;
+      Object.assign(entry, { tokens, n });
+      if (n > (state.counters.get(conv) ?? 0)) state.counters.set(conv, n);
+    }
+    state.sort(conv);
   },
 
   /** { entry }: a message was taken, and has its number. */

@@ -168,6 +168,30 @@ export class JournalOutbox {
   }
 
   /**
+   * Gives messages that were never sent the tokens that they go out under, durably before it resolves.
+   * @param {string} conv
+   * @param {[id: string, tokens: string[]][]} items
+   */
+  bind(conv, items) {
+    return this.#apply({ k: 'bind', conv, items });
+  }
+
+  /**
+   * Gives messages that were refused for their tokens others, and the next numbers, durably before it resolves.
+   * @param {string} conv
+   * @param {[id: string, tokens: string[]][]} items in the order they are to be sent
+   */
+  renew(conv, items) {
+    const first = (this.state.counters.get(conv) ?? 0) + 1;
+    return this.#apply({ k: 'renew', conv, items: items.map(([id, tokens], index) => [id, tokens, first + index]) });
+  }
+
+  /** @param {boolean} required whether the server requires tokens for messages */
+  setTokensRequired(required) {
+    if (required !== this.state.tokensRequired) this.#note({ k: 'tokens', required });
+  }
+
+  /**
    * Puts acked sends back among those that wait, because the server lost them.
    * @param {string} conv
    * @param {(entry: Entry) => boolean} which

@@ -11,14 +11,19 @@ import { EveryonceError, LIMITS, check, encodeSend, utf8Bytes } from '../protoco
  */
 
 /** What an entry is on the wire: of a package, all its parts. @param {Entry} entry @returns {string[]} */
-export function encodeEntry({ conv, id, n, type, bodyText, parts }) {
-  if (!parts) return [encodeSend({ conv, id, n, type, bodyText })];
+export function encodeEntry(entry) {
+  const { conv, id, n, type, bodyText, parts } = entry;
+  const ids = idsOf(entry);
+  if (!parts) return [encodeSend({ conv, id: ids[0], n, type, bodyText })];
   const total = parts.length;
-  return parts.map((part, i) => encodeSend({ conv, n, type, ...part, pkg: { id, i, total } }));
+  return parts.map((part, i) => encodeSend({ conv, n, type, ...part, id: ids[i], pkg: { id, i, total } }));
 }
 
+/** The ids that the application knows, of its parts where it is a package. @param {Entry} entry @returns {string[]} */
+const namesOf = ({ id, parts }) => (parts ? parts.map((part) => part.id) : [id]);
+
 /** The ids under which the server knows an entry. @param {Entry} entry @returns {string[]} */
-export const idsOf = ({ id, parts }) => (parts ? parts.map((part) => part.id) : [id]);
+export const idsOf = (entry) => entry.tokens ?? namesOf(entry);
 
 /** The highest seq of an entry that was accepted. @param {Entry} entry @returns {number} */
 export const lastSeqOf = ({ accepted, parts }) => (accepted ? accepted.seq + (parts?.length ?? 1) - 1 : 0);
@@ -52,9 +57,12 @@ export function checkBodies(bodies) {
  * @param {Entry} entry
  * @param {Packet[]} places of its parts, in order
  */
-export function sentOf({ id, conv, parts }, places) {
+export function sentOf(entry, places) {
+  const { conv, parts } = entry;
+  const [names, ids] = [namesOf(entry), idsOf(entry)];
   const sent = places.map(({ seq, epoch, mid, at, dup, safe }, i) => ({
-    id: parts ? parts[i].id : id,
+    id: names[i],
+    ...(ids[i] === names[i] ? {} : { token: ids[i] }),
     conv,
     seq,
     epoch,

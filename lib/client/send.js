@@ -6,7 +6,7 @@ import { idsOf } from './package.js';
  * @typedef {import('./outbox-state.js').Entry} Entry
  * @typedef {import('../protocol/index.js').Packet} Packet
  * @typedef {import('../protocol/index.js').EveryonceError} EveryonceError
- * @typedef {{ id: string, conv: string, seq: number, epoch: number, mid: string, at: number, dup: boolean, safe?: string }} Sent
+ * @typedef {{ id: string, token?: string, conv: string, seq: number, epoch: number, mid: string, at: number, dup: boolean, safe?: string }} Sent
  */
 
 export class Send {
@@ -23,6 +23,18 @@ export class Send {
   timedOut = false;
   /** Connections in a row that ended, or were given up, without an answer to it. */
   silentConnections = 0;
+  /** Some of it was transmitted by this process, so that its ids must stay what they are. */
+  offered = false;
+  /** It was taken by this process: nobody can have transmitted it before. */
+  fresh = false;
+  /** Its ids are what the outbox durably says, and need no tokens any more. */
+  bound;
+  /** It waits for other tokens, its own having been refused. */
+  renewing = false;
+  /** How often that happened. */
+  renewals = 0;
+  /** Where it was stored. @type {{ seq: number, epoch: number, mid: string, at: number } | null} */
+  place = null;
   /** Not to be transmitted while someone asks what became of it. */
   held = false;
   /** Parts of a package that were transmitted since the lane last went back. */
@@ -43,6 +55,7 @@ export class Send {
     this.entry = entry;
     /** Under which the server answers. */
     this.ids = idsOf(entry);
+    this.bound = entry.tokens !== undefined;
     if (entry.frozen) this.status = 'unconfirmed';
   }
 

@@ -3,7 +3,7 @@
  */
 import { EveryonceError } from '../protocol/index.js';
 import { Lane } from './lane.js';
-import { lastSeqOf } from './package.js';
+import { idsOf, lastSeqOf } from './package.js';
 import { RateBucket, RoundTrip } from './pace.js';
 import { statusOf } from './recovery.js';
 
@@ -29,6 +29,8 @@ const LONGEST_PACKAGE_MS = 4_000;
  * @property {(conv: string, epoch: number, seq: number) => void} own
  * @property {(reason: string) => void} connectionIsDead
  * @property {() => void} deviceIsTaken
+ * @property {import('./tokens.js').TokenPool} tokens
+ * @property {() => string} newId for a message
  */
 
 /** @typedef {import('./lane.js').LaneHost} LaneHost */
@@ -56,6 +58,8 @@ export class Sender {
     this.random = host.random;
     this.outbox = host.outbox;
     this.options = host.options;
+    this.tokens = host.tokens;
+    this.newId = host.newId;
   }
 
   /** Takes over what the outbox held when it was opened. */
@@ -63,10 +67,10 @@ export class Sender {
     for (const list of this.outbox.state.entries.values()) for (const entry of list) this.#lane(entry.conv).add(entry);
   }
 
-  /** @param {Entry} entry durable in the outbox @returns {Send} */
-  add(entry) {
+  /** @param {Entry} entry durable in the outbox @param {boolean} [fresh] taken by this process just now @returns {Send} */
+  add(entry, fresh = false) {
     const lane = this.#lane(entry.conv);
-    const send = lane.add(entry);
+    const send = lane.add(entry, fresh);
     this.host.changed(send);
     lane.pump();
     return send;
@@ -75,7 +79,7 @@ export class Sender {
   /** @param {string} id of a message, or of a package @returns {Send | undefined} */
   find(id) {
     const entry = this.outbox.state.byId.get(id);
-    return entry && this.#lanes.get(entry.conv)?.byId.get(entry.parts ? entry.parts[0].id : id);
+    return entry && this.#lanes.get(entry.conv)?.byId.get(idsOf(entry)[0]);
   }
 
   /** All that waits, in order within each conversation. @returns {Send[]} */

@@ -8,13 +8,16 @@ import { readOptions } from './options.js';
 import { Receiver } from './receiver.js';
 import { Requests } from './requests.js';
 import { Sender } from './sender.js';
+import { TokenPool } from './tokens.js';
 import { Transport } from './transport.js';
 
 /**
  * @typedef {import('../protocol/index.js').Packet} Packet
  * @typedef {import('./send.js').Send} Send
  * @typedef {import('./options.js').ClientOptions} ClientOptions
- * @typedef {{ id: string, conv: string, state: string, attempts: number, type: string, body: any, at: number, parts?: { id: string, body: any }[] }} Outgoing
+ * @typedef {{ id: string, conv: string, state: string, attempts: number, type: string, body: any, at: number, seq?: number, epoch?: number,
+ *   mid?: string, parts?: { id: string, body: any }[] }} Outgoing `at`: when it was taken; once `acked`, with `seq`, `epoch` and
+ *   `mid`, when the server took it; of a package, its first part's
  */
 
 /** Time for the server to answer what the client asks for itself; then the connection is taken for dead, ms. */
@@ -30,6 +33,7 @@ export class Session {
   requests;
   sender;
   receiver;
+  tokens;
   /** The outbox is open, and what it held is in the lanes. @type {Promise<void>} */
   opened;
   /** @type {Promise<void> | null} */
@@ -82,7 +86,10 @@ export class Session {
       write: (packet) => void this.write(packet, false),
       voided: (conv, epoch, keep) => this.sender.onVoid(conv, epoch, keep),
     });
+    this.tokens = new TokenPool({ clock, random, ask: (question) => this.#askNow(question) });
     this.sender = new Sender({
+      tokens: this.tokens,
+      newId: () => randomId(this.options.random),
       clock,
       random,
       outbox,
@@ -124,6 +131,7 @@ export class Session {
     this.transport.stop();
     const error = new EveryonceError('CLOSED');
     this.sender.stop(error);
+    this.tokens.onLost();
     this.receiver.onLost();
     this.requests.end(error);
     for (const { reject } of this.#connecting.splice(0)) reject(error);
@@ -194,7 +202,9 @@ export class Session {
     if (!outbox.state.user) outbox.setUser(welcome.user).catch(() => {});
     this.#refusedTokens = 0;
     this.limits = { body: welcome.limits.body ?? Infinity, frame: welcome.limits.frame ?? Infinity };
+    outbox.setTokensRequired(welcome.tokens === 'required');
     this.receiver.onWelcome(welcome);
+    this.tokens.onOnline(welcome);
     this.sender.onOnline(welcome, this.transport.connection);
     this.requests.onOnline();
     for (const { resolve } of this.#connecting.splice(0)) resolve();
@@ -227,6 +237,7 @@ export class Session {
 
   #onLost() {
     this.sender.onLost();
+    this.tokens.onLost();
     this.receiver.onLost();
     this.requests.onLost();
   }
@@ -324,9 +335,18 @@ export class Session {
 }
 
 /** What the application sees of a message on its way. @param {Send} send @returns {Outgoing} */
-export function outgoing({ entry, status, attempts }) {
+export function outgoing({ entry, status, attempts, place }) {
   const { id, conv, type = 'text', bodyText, parts, at } = entry;
-  const shown = { id, conv, state: status, attempts, type, body: bodyText === '' ? null : JSON.parse(bodyText), at };
+  const shown = {
+    id,
+    conv,
+    state: status,
+    attempts,
+    type,
+    body: bodyText === '' ? null : JSON.parse(bodyText),
+    at,
+    ...place,
+  };
   if (!parts) return shown;
   return { ...shown, parts: parts.map((part) => ({ id: part.id, body: JSON.parse(part.bodyText) })) };
 }

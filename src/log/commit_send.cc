@@ -102,7 +102,7 @@ Outcome RefuseForGood(LogContext* context, Conversation* conversation, const Com
 
 // What speaks against a member's new message, in protocol.md's order: size, type, token, authorize.
 Outcome JudgeRefusals(LogContext* context, const Command& command, uint64_t* stored_at) {
-  const Outcome refused = Refusal(command.refused, command.refused_message);
+  Outcome refused = Refusal(command.refused, command.refused_message);
   if (refused.code != Code::kOk && refused.code != Code::kForbidden) return refused;
   Outcome outcome = JudgeTokens(context, command, stored_at);
   return outcome.code == Code::kOk ? refused : outcome;

@@ -14,13 +14,14 @@ const FIRST_SEED = Number(process.env.EVERYONCE_SEED ?? 1);
 const key = (m) => `${m.from}/${m.device}/${m.id}`;
 
 /** One run of the schedule that `seed` names. */
-async function run(seed, { truncating = false } = {}) {
+async function run(seed, { truncating = false, tokens = false } = {}) {
   const world = makeWorld(seed);
   const { clock, server, network, makeClient } = world;
   const chance = seeded(seed ^ 0x5eed);
   const pick = (list) => list[Math.floor(chance() * list.length)];
   server.groups.set(GROUP, ['alice', 'bob', 'carol']);
   server.limits.rate = chance() < 0.3 ? 50 : 0;
+  if (tokens) Object.assign(server, { tokens: 'required', tokenTtlMs: 5_000 + chance() * 60_000 });
   // A handler that takes its time, and sometimes fails, in virtual time.
   const handler = async (message) => {
     if (chance() < 0.1) await new Promise((resolve) => clock.setTimeout(resolve, chance() * 300));
@@ -55,9 +56,13 @@ async function run(seed, { truncating = false } = {}) {
     else if (dice < 0.76) network.faults.refuse = !network.faults.refuse;
     else if (dice < 0.78 && truncating)
       server.truncate(conv, Math.floor(server.conversation(conv).head * (0.7 + chance() * 0.3)));
-    else await clock.advance(chance() * 3000);
+    else if (dice < 0.8 && tokens) {
+      server.tokens = server.tokens ? undefined : 'required';
+      for (const connection of [...server.connections]) connection.end(1012);
+    } else await clock.advance(chance() * 3000);
     if (chance() < 0.3) await clock.advance(chance() * 200);
   }
+  if (tokens) server.tokenTtlMs = Infinity;
   Object.assign(network.faults, { drop: 0, repeat: 0, cut: 0, refuse: false });
   server.unavailable = 0;
   await clock.advance(200_000);
@@ -114,6 +119,16 @@ describe('client: random schedules', function () {
     for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
       try {
         judge(await run(seed));
+      } catch (error) {
+        throw new Error(`EVERYONCE_SEED=${seed}: ${error.message}`, { cause: error });
+      }
+    }
+  });
+
+  it(`the same where tokens are required at times, and run out (seeds ${FIRST_SEED} to ${FIRST_SEED + SEEDS - 1})`, async () => {
+    for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
+      try {
+        judge(await run(seed, { tokens: true }));
       } catch (error) {
         throw new Error(`EVERYONCE_SEED=${seed}: ${error.message}`, { cause: error });
       }

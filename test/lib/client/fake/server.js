@@ -21,6 +21,11 @@ export class FakeServer {
   silent = new Set();
   /** Decides a final nack: (packet, user) → code or undefined. */
   authorize = () => undefined;
+  /** 'required': ids must be tokens. */
+  tokens;
+  tokenTtlMs = Infinity;
+  /** Tokens by name: whose, until when, and what it was used for. */
+  issued = new Map();
   #lastMid = 0n;
   #lastEpoch = 0;
 
@@ -46,6 +51,15 @@ export class FakeServer {
     const connection = new Connection(this, socket);
     this.connections.add(connection);
     return connection;
+  }
+
+  /** Why an id may not be used for this message; claims it otherwise. */
+  refuseToken(id, user, message) {
+    if (!this.tokens) return undefined;
+    const token = this.issued.get(id);
+    if (!token || token.user !== user || this.clock.now() >= token.expires) return 'token_invalid';
+    token.used ??= message;
+    return token.used === message ? undefined : 'token_invalid';
   }
 
   store(conv, message) {
@@ -209,6 +223,7 @@ class Connection {
       node: 'fake',
       now: 0,
       limits: server.limits,
+      ...(server.tokens ? { tokens: server.tokens } : {}),
       convs: [...convs.values()],
     });
   }
@@ -254,6 +269,7 @@ class Connection {
     if (n <= producer.last) {
       const answer = producer.answers.get(n);
       const part = answer?.parts?.find((stored) => stored.id === id);
+      if (part?.code) return nack(part.code);
       if (part) return this.send({ t: 'ack', conv, id, n, ...part, safe: 'disk', dup: true });
       if (!answer || answer.id !== id) return nack(n <= producer.last - WINDOW ? 'too_old' : 'conflict');
       return answer.code ? nack(answer.code) : this.send({ t: 'ack', conv, id, n, ...answer, safe: 'disk', dup: true });
@@ -264,7 +280,9 @@ class Connection {
     if (packet.pkg) return this.hold(packet, log, producer);
     log.producers.set(this.key, producer);
     producer.last = n;
-    const code = member ? server.authorize(packet, this.user) : 'forbidden';
+    const used = `${this.key}/${conv}/${n}`;
+    const refused = server.refuseToken(id, this.user, used);
+    const code = member ? (refused ?? server.authorize(packet, this.user)) : 'forbidden';
     if (code) {
       producer.answers.set(n, { id, code });
       return nack(code);
@@ -302,6 +320,13 @@ class Connection {
     server.held.delete(key);
     log.producers.set(this.key, producer);
     producer.last = n;
+    const used = `${this.key}/${conv}/${n}`;
+    const bad = [...held.values()].some(({ id }) => server.refuseToken(id, user, used));
+    if (bad) {
+      const refused = [...held.values()].map(({ id }) => ({ id, code: 'token_invalid' }));
+      producer.answers.set(n, { parts: refused });
+      return answer(refused.map((part) => ({ t: 'nack', conv, n, message: 'no token', ...part })));
+    }
     const parts = [...held.entries()]
       .sort(([a], [b]) => a - b)
       .map(([, { id, type = 'text', body }]) => {
@@ -321,6 +346,17 @@ class Connection {
         : [];
     });
     this.send({ t: 'status', rid, conv, found, unknown: [] });
+  }
+
+  on_tokens({ rid, count }) {
+    const { server, user } = this;
+    const error = (code) => this.send({ t: 'error', rid, code, message: code });
+    if (!server.tokens) return error('unsupported');
+    if (!(count >= 1 && count <= 1000)) return error('bad_request');
+    const expires = server.clock.now() + server.tokenTtlMs;
+    const tokens = Array.from({ length: count }, (_, i) => `eo1-${String(server.issued.size + i).padStart(44, '0')}`);
+    for (const token of tokens) server.issued.set(token, { user, expires });
+    this.send({ t: 'tokens', rid, tokens });
   }
 
   on_skip({ rid, conv, from, to }) {
