@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { join } from 'node:path';
+import { Client } from '../../lib/client-node.js';
 import { login } from './support/raw-client.js';
-import { cleanUp, makeDirectory, startServer } from './support/servers.js';
+import { cleanUp, makeDirectory, onCleanUp, startServer } from './support/servers.js';
 
 const DM = 'dm:alice:bob';
 const KEY = 'the-service-key';
@@ -147,6 +148,27 @@ describe('flow: tokens', () => {
     }
     assert.deepEqual(await post('tokens?count=1&user=bob', { token: 'alice' }), [403, 'forbidden']);
     assert.deepEqual(await post('tokens?count=1'), [400, 'bad_request']);
+  });
+
+  it('are fetched and used by the client by itself', async () => {
+    await start();
+    const client = new Client({ url: `ws://127.0.0.1:${server.port}`, token: 'alice' });
+    onCleanUp(() => client.close());
+    const early = client.send(DM, 'early', { id: 'the-early-one' });
+    await client.connect();
+    const { id, token, seq } = await early;
+    assert.deepEqual([id, seq], ['the-early-one', 1]);
+    const told = [];
+    client.on('outbox', (entry) => told.push(entry));
+    const sends = await Promise.all(Array.from({ length: 200 }, (_, i) => client.send(DM, i)));
+    const parts = await client.sendPackage(DM, ['a', 'b']);
+    const { items } = await server.history(DM, { after: 0 });
+    const more = await server.history(DM, { after: items.at(-1).seq });
+    const ids = [...items, ...more.items].map((message) => message.id);
+    assert.deepEqual(ids, [token, ...[...sends, ...parts].map((sent) => sent.token ?? sent.id)]);
+    assert.ok(ids.every((each) => /^eo1-/.test(each)));
+    const { state, seq: at, mid } = told.find((entry) => entry.id === sends[0].id && entry.state === 'acked');
+    assert.deepEqual([state, at, mid], ['acked', 2, sends[0].mid]);
   });
 
   it('are nothing to a server without them', async () => {
