@@ -5,7 +5,7 @@
   'variables': {
     # everyonce_tests needs GoogleTest, which `npm start` must not: it exists only where it is asked for.
     'build_tests%': '<!(node -p "process.env.EVERYONCE_TESTS === \'1\' ? 1 : 0")',
-    # The runtime's tests need a libuv to link; in the addon it is Node's own.
+    # The tests of what runs on a loop need a libuv to link; in the addon it is Node's own.
     'runtime_tests%': '<!(node scripts/sources.mjs --any test/native/runtime)',
   },
   'target_defaults': {
@@ -39,6 +39,16 @@
       'type': 'static_library',
       'sources': ['<!@(node scripts/sources.mjs src/core src/log src/engine)'],
       'cflags': ['-fPIC'],
+      # The scripts of lua/, as a table in C++.
+      'actions': [
+        {
+          'action_name': 'embed_lua',
+          'inputs': ['scripts/embed-lua.mjs', '<!@(node scripts/embed-lua.mjs --list)'],
+          'outputs': ['<(SHARED_INTERMEDIATE_DIR)/lua_scripts.cc'],
+          'action': ['node', 'scripts/embed-lua.mjs', '<@(_outputs)'],
+          'process_outputs_as_sources': 1,
+        },
+      ],
       # Everything a core header may include is a system header; nothing of Node's may leak in.
       'include_dirs!': ['<(node_root_dir)/include/node'],
       'direct_dependent_settings': {
@@ -48,7 +58,8 @@
     {
       'target_name': 'everyonce',
       'dependencies': ['everyonce_core'],
-      'sources': ['<!@(node scripts/sources.mjs src/runtime src/addon)'],
+      'sources': ['<!@(node scripts/sources.mjs src/redis src/runtime src/addon)'],
+      'libraries': ['-lhiredis'],
       'defines': ['NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED',
                   # A worker that is being terminated can take no exception: without this it would take the process along.
                   'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
@@ -69,8 +80,8 @@
           'libraries': ['-lgmock_main', '-lgmock', '-lgtest', '-lpthread'],
           'conditions': [
             ['runtime_tests==1', {
-              'sources': ['<!@(node scripts/sources.mjs src/runtime)'],
-              'libraries': ['-luv'],
+              'sources': ['<!@(node scripts/sources.mjs src/redis src/runtime)'],
+              'libraries': ['-luv', '-lhiredis'],
             }],
           ],
         },

@@ -71,6 +71,15 @@ export const SERVER_CODES = Object.freeze({
   STORE_CORRUPT: final('The store is damaged; restore a backup.'),
   CONTROL_FAILED: final('The server can not be asked over its socket file, so backup and inspect need it stopped.'),
   BACKUP_REFUSED: final('The copy can not be made there; `option` names what is wrong.'),
+  TLS_UNAVAILABLE: final('rediss:// needs TLS, which this build does not have.'),
+  REDIS_UNREACHABLE: again('Redis can not be reached; nothing was done.'),
+  REDIS_UNKNOWN: again('The connection to Redis was lost before the answer; the command may have been done.'),
+  REDIS_TIMEOUT: again('Redis did not answer in time; the command may have been done.'),
+  REDIS_BUSY: again('Too much waits for Redis; nothing was done.'),
+  REDIS_REFUSED: final('Redis answered with an error; the message is its own.'),
+  REDIS_AUTH: final('Redis does not take the user or the password.'),
+  REDIS_WRONG_SERVER: final('This Redis can not be used: its version, its role, or Cluster where none was meant.'),
+  REDIS_PROTOCOL: final('What answers does not speak the protocol of Redis.'),
   STORE_STUCK: again('The store did not answer in time; what was under way may or may not be stored.'),
 });
 

@@ -66,5 +66,6 @@ export function cppSources(folders) {
 
 /** @returns {string[]} everything that the native build is made of */
 export function nativeFiles() {
-  return ['binding.gyp', ...listFiles('src', () => true), ...listFiles('test/native', () => true)];
+  const lua = [...listFiles('lua', () => true), 'scripts/embed-lua.mjs'];
+  return ['binding.gyp', ...listFiles('src', () => true), ...lua, ...listFiles('test/native', () => true)];
 }

@@ -86,7 +86,7 @@ export async function build(target, configuration, options = {}) {
 async function configure(withTests, options) {
   const stamp = 'build/configure.stamp';
   const state = (/** @type {boolean} */ tests) =>
-    hashFiles(['binding.gyp'], [nativeFiles().filter((path) => path.endsWith('.cc')), process.version, tests]);
+    hashFiles(['binding.gyp'], [nativeFiles().filter((path) => /\.(cc|lua)$/.test(path)), process.version, tests]);
   const known = existsSync(join(root, 'build/Makefile')) ? readText(stamp) : undefined;
   if (known === state(true) || (!withTests && known === state(false))) return;
   const args = [nodeGyp(), 'configure', ...nodeDirectory(), '--', '-f', 'make', '-f', 'compile_commands_json'];

@@ -42,6 +42,17 @@ describe('both languages agree', () => {
     );
   });
 
+  it('on the codes of the client of Redis', () => {
+    const names = [...(readText('src/redis/redis_error.cc') ?? '').matchAll(/return "([A-Z_]+)";/g)].map(
+      ([, name]) => name,
+    );
+    assert.ok(names.length > 8);
+    assert.deepEqual(
+      names.filter((code) => !Object.hasOwn(codes.SERVER_CODES, code) && !Object.hasOwn(codes.CLIENT_CODES, code)),
+      [],
+    );
+  });
+
   it('and every code that lib raises is in the table', () => {
     for (const file of listFiles('lib', (name) => name.endsWith('.js'))) {
       for (const [, code] of (readText(file) ?? '').matchAll(/new EveryonceError\(\s*'(\w+)'/g)) {

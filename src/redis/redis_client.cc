@@ -1,0 +1,275 @@
+#include "redis/redis_client.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace everyonce {
+namespace {
+
+constexpr uint32_t kMaxRedirects = 16;
+
+uint64_t NowMs() { return uv_hrtime() / 1000000; }
+
+std::string NameOf(const SlotMap::Node& node) {
+  RedisAddress address;
+  address.host = node.host;
+  address.port = node.port;
+  return address.Name();
+}
+
+void AppendArgument(std::string_view argument, std::string* out) {
+  out->append("$").append(std::to_string(argument.size())).append("\r\n").append(argument).append("\r\n");
+}
+
+// What may be tried again after a while: the server said that it did nothing.
+bool IsPassing(const RedisReply& reply) {
+  return reply.HasErrorCode("TRYAGAIN") || reply.HasErrorCode("CLUSTERDOWN") || reply.HasErrorCode("LOADING") ||
+         reply.HasErrorCode("BUSY") || reply.HasErrorCode("MASTERDOWN") || reply.HasErrorCode("READONLY") ||
+         reply.HasErrorCode("NOREPLICAS");
+}
+
+}  // namespace
+
+struct RedisClient::Timer {
+  uv_timer_t timer;
+  RedisClient* owner = nullptr;
+};
+
+RedisClient::RedisClient(uv_loop_t* loop, RedisClientOptions options) : loop_(loop), options_(std::move(options)) {
+  timer_ = new Timer();
+  timer_->owner = this;
+  uv_timer_init(loop_, &timer_->timer);
+  timer_->timer.data = timer_;
+}
+
+RedisClient::~RedisClient() { Close(); }
+
+void RedisClient::Close() {
+  if (closed_) return;
+  closed_ = true;
+  looking_.reset();
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_->timer),
+           [](uv_handle_t* handle) { delete static_cast<Timer*>(handle->data); });
+  timer_ = nullptr;
+  auto connections = std::move(connections_);
+  connections_.clear();
+  for (auto& [name, connection] : connections) connection->Close();
+  auto waiting = std::move(waiting_);
+  waiting_.clear();
+  const RedisStatus closed = {RedisCode::kClosed, "the client of Redis is closed"};
+  for (const CallPointer& call : waiting) call->done({call->last.unknown() ? call->last : closed, {}, 0});
+  auto describing = std::move(describing_);
+  describing_.clear();
+  for (auto& done : describing) done(closed, info_);
+}
+
+// --- commands ---
+
+void RedisClient::Command(uint16_t slot, const std::vector<std::string>& arguments, bool idempotent, Done done) {
+  std::string bytes;
+  AppendRedisCommand(arguments, &bytes);
+  Start(slot, std::move(bytes), idempotent, std::move(done));
+}
+
+void RedisClient::Start(uint16_t slot, std::string bytes, bool idempotent, Done done) {
+  ++counters_.commands;
+  auto call = std::make_shared<Call>();
+  call->slot = slot;
+  call->bytes = std::move(bytes);
+  call->idempotent = idempotent;
+  call->deadline_ms = NowMs() + options_.timeout_ms;
+  call->last = {RedisCode::kUnreachable, "no connection to Redis yet"};
+  call->done = std::move(done);
+  Send(call);
+}
+
+void RedisClient::RunScript(const LuaScript& script, const std::vector<std::string>& keys,
+                            const std::vector<std::string>& arguments, Done done) {
+  const uint16_t slot = keys.empty() ? 0 : SlotOfKey(keys.front());
+  const std::string head = "*" + std::to_string(3 + keys.size() + arguments.size()) + "\r\n";
+  // What follows the script's name, the same for both commands.
+  auto tail = std::make_shared<std::string>();
+  AppendArgument(std::to_string(keys.size()), tail.get());
+  for (const std::string& key : keys) AppendArgument(key, tail.get());
+  for (const std::string& argument : arguments) AppendArgument(argument, tail.get());
+  std::string by_hash = head;
+  AppendArgument("EVALSHA", &by_hash);
+  AppendArgument(script.sha1, &by_hash);
+  by_hash.append(*tail);
+  Start(slot, std::move(by_hash), true,
+        [this, slot, head, tail, &script, done = std::move(done)](RedisResult result) mutable {
+          if (!result.reply.HasErrorCode("NOSCRIPT") || closed_) return done(std::move(result));
+          ++counters_.evals;
+          std::string by_text = std::move(head);
+          AppendArgument("EVAL", &by_text);
+          AppendArgument(script.text, &by_text);
+          by_text.append(*tail);
+          Start(slot, std::move(by_text), true, std::move(done));
+        });
+}
+
+void RedisClient::WaitForReplicas(uint64_t link, uint32_t replicas, uint32_t timeout_ms,
+                                  std::function<void(RedisStatus)> done) {
+  const auto found = std::find_if(connections_.begin(), connections_.end(),
+                                  [&](const auto& entry) { return link != 0 && entry.second->link() == link; });
+  if (closed_ || found == connections_.end()) {
+    return done({RedisCode::kUnknown, "the connection that carried the writes is gone"});
+  }
+  found->second->Command({"WAIT", std::to_string(replicas), std::to_string(timeout_ms)},
+                         {.timeout_ms = timeout_ms + options_.timeout_ms, .idempotent = false},
+                         [link, replicas, done = std::move(done)](RedisResult result) {
+                           uint64_t have = 0;
+                           if (!result.status.ok()) return done({RedisCode::kUnknown, result.status.message});
+                           if (result.link != link || !result.reply.ToNumber(&have)) {
+                             return done({RedisCode::kUnknown, "the connection that carried the writes is gone"});
+                           }
+                           if (have >= replicas) return done({});
+                           done({RedisCode::kUnknown, std::to_string(have) + " of " + std::to_string(replicas) +
+                                                          " replicas have it in time"});
+                         });
+}
+
+const SlotMap::Node* RedisClient::NodeOf(uint16_t slot) const {
+  if (!known_) return nullptr;
+  return is_cluster_ ? slots_.Of(slot) : &primary_;
+}
+
+void RedisClient::Send(const CallPointer& call) {
+  if (closed_) return call->done({{RedisCode::kClosed, "the client of Redis is closed"}, {}, 0});
+  const SlotMap::Node* node = NodeOf(call->slot);
+  if (node == nullptr) {
+    if (known_) return Later(call, {RedisCode::kUnreachable, "no node serves slot " + std::to_string(call->slot)});
+    LookSoon();
+    waiting_.push_back(call);
+    call->retry_at_ms = UINT64_MAX;  // until the look is over
+    return Schedule();
+  }
+  SendTo(*node, false, call);
+}
+
+void RedisClient::SendTo(const SlotMap::Node& node, bool asking, const CallPointer& call) {
+  const uint64_t now_ms = NowMs();
+  if (now_ms >= call->deadline_ms) return GiveUp(call);
+  const RedisCommandOptions options = {.timeout_ms = static_cast<uint32_t>(call->deadline_ms - now_ms)};
+  std::string bytes = asking ? "*1\r\n$6\r\nASKING\r\n" : "";
+  bytes.append(call->bytes);
+  ConnectionTo(node)->CommandBytes(std::move(bytes), asking ? 2 : 1, options,
+                                   [this, node, call](RedisResult result) { Took(node, call, std::move(result)); });
+}
+
+void RedisClient::Took(const SlotMap::Node& node, const CallPointer& call, RedisResult result) {
+  if (result.status.ok() || closed_) return call->done(std::move(result));
+  switch (result.status.code) {
+    case RedisCode::kRefused:
+      return Turned(node, call, std::move(result));
+    case RedisCode::kUnreachable:
+      LookSoon();
+      return Later(call, std::move(result.status));
+    case RedisCode::kUnknown:
+      LookSoon();
+      if (call->idempotent) return Later(call, std::move(result.status));
+      return call->done(std::move(result));
+    case RedisCode::kTimeout:
+      LookSoon();
+      [[fallthrough]];
+    default:
+      return call->done(std::move(result));
+  }
+}
+
+// The server answered with an error.
+void RedisClient::Turned(const SlotMap::Node& node, const CallPointer& call, RedisResult result) {
+  Redirect redirect;
+  if (ParseRedirect(result.reply, node.host, &redirect)) {
+    ++counters_.redirects;
+    if (++call->redirects > kMaxRedirects) return Later(call, std::move(result.status));
+    call->last = std::move(result.status);
+    if (!redirect.ask) {
+      slots_.Set(redirect.slot, redirect.node);
+      if (!is_cluster_) known_ = false;
+      LookSoon();
+    }
+    return SendTo(redirect.node, redirect.ask, call);
+  }
+  if (!IsPassing(result.reply)) return call->done(std::move(result));
+  if (result.reply.HasErrorCode("CLUSTERDOWN") || result.reply.HasErrorCode("READONLY")) LookSoon();
+  Later(call, std::move(result.status));
+}
+
+void RedisClient::Later(const CallPointer& call, RedisStatus why) {
+  ++counters_.retries;
+  // Once it may have been done, a later refusal does not make that untrue.
+  if (!call->last.unknown() || why.unknown()) call->last = std::move(why);
+  const uint64_t now_ms = NowMs();
+  if (now_ms >= call->deadline_ms) return GiveUp(call);
+  const uint32_t span_ms = options_.retry_max_ms - options_.retry_min_ms + 1;
+  const uint64_t wait_ms = options_.retry_min_ms + (options_.random ? options_.random() % span_ms : 0);
+  call->retry_at_ms = std::min(now_ms + wait_ms, call->deadline_ms);
+  waiting_.push_back(call);
+  Schedule();
+}
+
+void RedisClient::GiveUp(const CallPointer& call) {
+  RedisStatus status = look_failure_.ok() || call->last.unknown() ? call->last : look_failure_;
+  if (status.code == RedisCode::kRefused) {
+    RedisReply reply;
+    reply.type = RedisReply::Type::kError;
+    reply.text = status.message;
+    return call->done({std::move(status), std::move(reply), 0});
+  }
+  call->done({std::move(status), {}, 0});
+}
+
+RedisConnection* RedisClient::ConnectionTo(const SlotMap::Node& node) {
+  const std::string name = NameOf(node);
+  const auto known = connections_.find(name);
+  if (known != connections_.end()) return known->second.get();
+  RedisConnectionOptions options;
+  options.address = options_.seeds.front();  // user, password and database are the same everywhere
+  options.address.host = node.host;
+  options.address.port = node.port;
+  options.client_name = options_.client_name;
+  options.connect_timeout_ms = options_.connect_timeout_ms;
+  options.reconnect_max_ms = options_.retry_max_ms;
+  options.max_commands = options_.max_commands;
+  options.max_bytes = options_.max_bytes;
+  options.max_reply_bytes = options_.max_reply_bytes;
+  options.fail_fast = true;
+  options.random = options_.random;
+  return connections_.emplace(name, RedisConnection::Open(loop_, std::move(options))).first->second.get();
+}
+
+// --- time ---
+
+void RedisClient::Schedule() {
+  if (closed_) return;
+  uint64_t due_ms = looking_ == nullptr ? look_at_ms_ : UINT64_MAX;
+  for (const CallPointer& call : waiting_) due_ms = std::min({due_ms, call->retry_at_ms, call->deadline_ms});
+  if (due_ms == UINT64_MAX) return;
+  const uint64_t now_ms = NowMs();
+  uv_update_time(loop_);
+  uv_timer_start(
+      &timer_->timer, [](uv_timer_t* timer) { static_cast<Timer*>(timer->data)->owner->OnTimer(); },
+      due_ms > now_ms ? due_ms - now_ms : 0, 0);
+}
+
+void RedisClient::OnTimer() {
+  const uint64_t now_ms = NowMs();
+  std::vector<CallPointer> due;
+  std::erase_if(waiting_, [&](const CallPointer& call) {
+    if (call->retry_at_ms > now_ms && call->deadline_ms > now_ms) return false;
+    due.push_back(call);
+    return true;
+  });
+  if (looking_ == nullptr && now_ms >= look_at_ms_) LookNow();
+  for (const CallPointer& call : due) {
+    if (call->deadline_ms <= now_ms && !closed_) {
+      GiveUp(call);
+    } else {
+      Send(call);
+    }
+  }
+  Schedule();
+}
+
+}  // namespace everyonce

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "redis/lua_scripts.h"
+#include "redis/redis_connection.h"
+#include "redis/slots.h"
+
+namespace everyonce {
+
+struct RedisClientOptions {
+  // Nodes of a Cluster, or a primary and its replicas: whatever answers first tells which.
+  std::vector<RedisAddress> seeds;
+  std::optional<bool> cluster;  // what it must be; unset: either
+  std::string client_name = "everyonce";
+  uint32_t timeout_ms = 5000;  // of a command, with everything that is tried for it
+  uint32_t connect_timeout_ms = 1000;
+  // Between two tries of what was turned away for a while, and between two looks at the topology.
+  uint32_t retry_min_ms = 10;
+  uint32_t retry_max_ms = 250;
+  size_t max_commands = 65536;  // per node
+  size_t max_bytes = 64u << 20;
+  size_t max_reply_bytes = 64u << 20;
+  std::function<uint64_t()> random;
+};
+
+struct RedisClientCounters {
+  uint64_t commands = 0;
+  uint64_t redirects = 0;   // MOVED and ASK
+  uint64_t retries = 0;     // turned away for a while, or the node was lost
+  uint64_t topologies = 0;  // looks at who serves what
+  uint64_t evals = 0;       // scripts that a server did not have
+};
+
+// A Redis by its slots: a single server, a primary with replicas (found by asking, without sentinels), or a Cluster.
+// Commands go to the master of their slot; MOVED, ASK, TRYAGAIN, CLUSTERDOWN, LOADING, READONLY and lost nodes are
+// dealt with here until the command's deadline, as far as that can't do anything twice. Not thread-safe: one loop.
+class RedisClient {
+ public:
+  using Done = RedisConnection::Done;
+
+  RedisClient(uv_loop_t* loop, RedisClientOptions options);
+  ~RedisClient();
+  RedisClient(const RedisClient&) = delete;
+  RedisClient& operator=(const RedisClient&) = delete;
+
+  // `slot`: of the keys it names, all the same; what names none may go anywhere. Answered exactly once; refusals may be
+  // answered before this returns.
+  void Command(uint16_t slot, const std::vector<std::string>& arguments, bool idempotent, Done done);
+
+  // Runs a script by its hash, or by its text where the server does not have it (semantics a: EVAL on NOSCRIPT is safe,
+  // since it did not run). All scripts of lua/ are idempotent, so lost answers are asked for again.
+  void RunScript(const LuaScript& script, const std::vector<std::string>& keys,
+                 const std::vector<std::string>& arguments, Done done);
+
+  // WAIT on the connection that `link` names, which carried the writes: kOk where at least `replicas` have them within
+  // `timeout_ms`; kUnknown where not, or where that connection is gone. (semantics c-4: on another connection WAIT
+  // answers for nothing.)
+  void WaitForReplicas(uint64_t link, uint32_t replicas, uint32_t timeout_ms, std::function<void(RedisStatus)> done);
+
+  // Learns what it is connected to, or says why not. Also how to begin: nothing is connected before the first call.
+  void Describe(std::function<void(RedisStatus status, const ServerInfo& info)> done);
+
+  // Answers everything (kClosed, or kUnknown where it was sent). The loop has to turn once more to let handles go.
+  void Close();
+
+  bool is_cluster() const { return is_cluster_; }
+  const SlotMap& slots() const { return slots_; }
+  const RedisClientCounters& counters() const { return counters_; }
+
+ private:
+  struct Call {
+    uint16_t slot = 0;
+    std::string bytes;
+    bool idempotent = false;
+    uint64_t deadline_ms = 0;
+    uint64_t retry_at_ms = 0;
+    uint32_t redirects = 0;
+    RedisStatus last;  // why it is not done yet
+    Done done;
+  };
+  using CallPointer = std::shared_ptr<Call>;
+  struct Timer;
+  struct Look;  // at the topology, one after the other at the seeds
+
+  void Start(uint16_t slot, std::string bytes, bool idempotent, Done done);
+  void Send(const CallPointer& call);
+  void SendTo(const SlotMap::Node& node, bool asking, const CallPointer& call);
+  void Took(const SlotMap::Node& node, const CallPointer& call, RedisResult result);
+  void Turned(const SlotMap::Node& node, const CallPointer& call, RedisResult result);
+  void Later(const CallPointer& call, RedisStatus why);
+  void GiveUp(const CallPointer& call);
+  const SlotMap::Node* NodeOf(uint16_t slot) const;
+  RedisConnection* ConnectionTo(const SlotMap::Node& node);
+
+  void LookSoon();
+  void LookNow();
+  void AskNext(const std::shared_ptr<Look>& look);
+  void Judge(const std::shared_ptr<Look>& look, const SlotMap::Node& node, const ServerInfo& info);
+  void AskSlots(const std::shared_ptr<Look>& look, const SlotMap::Node& node);
+  void Looked(const std::shared_ptr<Look>& look, RedisStatus status);
+  void Forget();
+  void Schedule();
+  void OnTimer();
+
+  uv_loop_t* loop_;
+  RedisClientOptions options_;
+  bool closed_ = false;
+  bool known_ = false;  // the topology, as of the last look
+  bool is_cluster_ = false;
+  SlotMap::Node primary_;
+  SlotMap slots_;
+  ServerInfo info_;
+  std::map<std::string, std::shared_ptr<RedisConnection>> connections_;
+  std::vector<CallPointer> waiting_;  // for a later try
+  std::vector<std::function<void(RedisStatus, const ServerInfo&)>> describing_;
+  std::shared_ptr<Look> looking_;
+  RedisStatus look_failure_;
+  uint64_t look_at_ms_ = UINT64_MAX;
+  uint64_t looked_at_ms_ = 0;
+  Timer* timer_ = nullptr;
+  RedisClientCounters counters_;
+};
+
+}  // namespace everyonce
