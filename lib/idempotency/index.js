@@ -6,6 +6,9 @@
 export { compareAndSet } from './compare-and-set.js';
 export { Lock } from './lock.js';
 export { once } from './once.js';
+export { idempotencyMiddleware } from './middleware.js';
+export { publishInTransaction } from './outbox.js';
+export { OutboxRelay } from './outbox-relay.js';
 export { withRowLock } from './row-lock.js';
 export { sqlOnce } from './sql-once.js';
 export { tokens } from './tokens.js';
