@@ -161,9 +161,7 @@ async function claimed({ claims, running, closing, rules }, { key, record, finge
 /** @param {import('./claims/interface.js').ClaimAnswer} answer @param {string} key @returns {EveryonceError} */
 function refusal({ state, reason }, key) {
   if (state === 'UNKNOWN') return new EveryonceError('UNKNOWN_TOKEN', undefined, { key });
-  if (state !== 'FAILED' || reason === 'exhausted') {
-    return new EveryonceError(state === 'FAILED' ? 'EXHAUSTED' : state, undefined, { key });
-  }
+  if (state !== 'FAILED') return new EveryonceError(state, undefined, { key });
   const told = reason === undefined ? {} : JSON.parse(reason);
   return new EveryonceError('FAILED', told.message && `The handler failed for good: ${told.message}`, {
     key,

@@ -96,8 +96,8 @@ export function encodeResult(result) {
   return text;
 }
 
-/** @param {string | null | undefined} text @returns {any} */
-export const decodeResult = (text) => (text === null || text === undefined ? undefined : JSON.parse(text));
+/** @param {string | null | undefined} text empty, null or undefined: there was no result @returns {any} */
+export const decodeResult = (text) => (text ? JSON.parse(text) : undefined);
 
 /**
  * The key of a row of the application's own table, in the type of its column.

@@ -46,6 +46,9 @@ describe('the outbox of an application', () => {
     one.start();
     return one;
   };
+  /** Until a message is published and gone from the outbox. */
+  const published = (one, n) =>
+    new Promise((resolve) => one.on('published', ({ body }) => body.n === n && resolve(undefined)));
   /** A publisher that remembers, and says when it has had so many. */
   const collector = (wanted) => {
     const full = gate();
@@ -175,7 +178,7 @@ describe('the outbox of an application', () => {
 
   it('parks what is refused for good, and what fails too often; it can be looked at, retried and dropped', async () => {
     for (const n of [1, 2, 3]) await write(n);
-    const { got, publish, full } = collector(1);
+    const { got, publish } = collector(1);
     let broken = true;
     const one = relay(
       async (m) => {
@@ -185,7 +188,7 @@ describe('the outbox of an application', () => {
       },
       { maxAttempts: 2 },
     );
-    await full;
+    await published(one, 3);
     assert.deepEqual(got, ['dm:alice:bob 3']);
     const parked = await one.parked();
     assert.deepEqual(
@@ -196,7 +199,7 @@ describe('the outbox of an application', () => {
     assert.equal(parked[1].error, 'always');
     assert.equal((await one.lag()).messages, 0);
     broken = false;
-    const again = new Promise((resolve) => one.on('published', ({ body }) => body.n === 1 && resolve(undefined)));
+    const again = published(one, 1);
     assert.equal(await one.retry(parked[0].position), true);
     await again;
     assert.equal(await one.drop(parked[1].position), true);
@@ -225,7 +228,7 @@ describe('the outbox of an application', () => {
       assert.equal((await pool.query('SELECT 1 FROM everyonce_outbox')).rowCount, 2);
       const one = new OutboxRelay({ pool, server: chat, pollMs: 20 });
       relays.push(one);
-      const both = new Promise((resolve) => one.on('published', ({ body }) => body.n === 2 && resolve(undefined)));
+      const both = published(one, 2);
       one.start();
       await both;
       const { items } = await chat.history('dm:alice:bob', { limit: 10 });

@@ -12,6 +12,8 @@ const UNDEFINED_TABLE = '42P01';
 const DEFAULT_KEEP_MS = 7 * 86_400_000;
 /** A claim that finds the record changing under it looks again, a bounded number of times. */
 const LOOKS = 20;
+/** The reason of a record that failed by its attempts alone. */
+const EXHAUSTED = 'exhausted';
 /** What has expired is deleted beside other work: this much of it at a time, this often. */
 const SWEEP = { rows: 500, slices: 10, everyMs: 60_000 };
 
@@ -68,7 +70,7 @@ export class PostgresClaims {
     const same = sql`(c.fingerprint IS NULL OR ${print}::text IS NULL OR c.fingerprint = ${print}::text)`;
     const set = sql`SET
       state = CASE WHEN ${spent} THEN 'F' ELSE 'C' END,
-      reason = CASE WHEN ${spent} THEN 'exhausted' END,
+      reason = CASE WHEN ${spent} THEN ${EXHAUSTED} END,
       taken = (NOT ${gone} AND c.state = 'C'),
       owner = CASE WHEN ${spent} THEN c.owner ELSE ${owner}::text END,
       fence = CASE WHEN ${spent} THEN c.fence ELSE ${fence} END,
@@ -104,6 +106,7 @@ export class PostgresClaims {
       return { state: 'MISMATCH', fence };
     }
     if (found.state === 'D') return { state: 'DONE', fence, result: found.result ?? undefined };
+    if (found.state === 'F' && found.reason === EXHAUSTED) return { state: 'EXHAUSTED', fence, attempt: found.attempt };
     if (found.state === 'F') return { state: 'FAILED', fence, reason: found.reason ?? undefined };
     if (found.state === 'C' && found.left_ms > 0) {
       if (found.owner === owner) return { state: 'HELD', fence, attempt: found.attempt };

@@ -1,0 +1,111 @@
+// examples/idempotency, as programs of their own over real servers.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once as event } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Queue, QueueEvents } from 'bullmq';
+import pg from 'pg';
+import { postgresDatabase } from '../support/postgres.js';
+import { redisServer } from '../support/redis.js';
+import { START_MS } from './support/databases.js';
+
+describe('examples/idempotency', () => {
+  let url;
+  let pool;
+  const programs = [];
+  before(async function () {
+    this.timeout(START_MS);
+    const { host, port, user, database } = await postgresDatabase();
+    url = `postgres://${user}@${host}:${port}/${database}`;
+    pool = new pg.Pool({ connectionString: url });
+  });
+  after(async () => {
+    for (const { child, exited } of programs) {
+      child.kill('SIGKILL');
+      await exited;
+    }
+    await pool.end();
+  });
+
+  /** Until the program has said its first line. */
+  const start = async (name, env) => {
+    const file = fileURLToPath(new URL(`../../examples/idempotency/${name}`, import.meta.url));
+    const child = spawn(process.execPath, [file], {
+      env: { ...process.env, DATABASE_URL: url, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const program = { child, exited: event(child, 'exit') };
+    programs.push(program);
+    const [line] = await Promise.race([
+      event(createInterface({ input: child.stdout }), 'line'),
+      program.exited.then(([code]) => Promise.reject(new Error(`${name} ended (${code})`))),
+    ]);
+    return { ...program, line };
+  };
+
+  it('express: an order that is asked for twice is made once', async function () {
+    this.timeout(START_MS);
+    const { line, child, exited } = await start('express.js', { PORT: '0' });
+    const root = /http:\S+/.exec(line)[0];
+    const ask = async (user, key, item) => {
+      const response = await fetch(`${root}/orders`, {
+        method: 'POST',
+        headers: {
+          Authorization: `Bearer ${user}`,
+          'Content-Type': 'application/json',
+          ...(key && { 'Idempotency-Key': key }),
+        },
+        body: JSON.stringify({ item }),
+      });
+      return [response.status, await response.json()];
+    };
+    const made = [201, { order: '1', item: 'tea' }];
+    assert.deepEqual(await ask('alice', 'k1', 'tea'), made);
+    assert.deepEqual(await ask('alice', 'k1', 'tea'), made);
+    assert.equal((await ask('alice', 'k1', 'coffee'))[0], 422);
+    assert.equal((await ask('alice', undefined, 'tea'))[0], 400);
+    assert.deepEqual(await ask('bob', 'k1', 'milk'), [201, { order: '2', item: 'milk' }]);
+    const list = await fetch(`${root}/orders`, { headers: { Authorization: 'Bearer alice' } });
+    assert.deepEqual(await list.json(), [{ id: '1', item: 'tea' }]);
+    child.kill('SIGTERM');
+    assert.deepEqual(await exited, [0, null]);
+  });
+
+  it('bullmq: payments whose jobs come twice, and fail after their effect, are made once', async function () {
+    this.timeout(START_MS);
+    const connection = await redisServer();
+    const { child, exited } = await start('bullmq.js', { REDIS_URL: `redis://127.0.0.1:${connection.port}` });
+    const queue = new Queue('payments', { connection });
+    const events = new QueueEvents('payments', { connection });
+    await events.waitUntilReady();
+    try {
+      const retried = { attempts: 4, backoff: { type: 'fixed', delay: 1 } };
+      const jobs = [];
+      for (let n = 0; n < 10; n++) {
+        for (let repeat = 0; repeat < 3; repeat++) {
+          const data = { bizId: `order-${n}`, amount: n, failAfter: n % 3 };
+          jobs.push(await queue.add('pay', data, retried));
+        }
+      }
+      const results = await Promise.all(jobs.map((job) => job.waitUntilFinished(events)));
+      assert.deepEqual(
+        results,
+        jobs.map(({ data }) => ({ paid: data.amount })),
+      );
+      const { rows } = await pool.query('SELECT biz_id, amount FROM payment ORDER BY amount');
+      assert.deepEqual(
+        rows,
+        Array.from({ length: 10 }, (_, n) => ({ biz_id: `order-${n}`, amount: n })),
+      );
+      const other = await queue.add('pay', { bizId: 'order-1', amount: 99 });
+      await assert.rejects(other.waitUntilFinished(events), /another payload/);
+      assert.equal((await pool.query('SELECT 1 FROM payment')).rowCount, 10);
+    } finally {
+      await events.close();
+      await queue.close();
+    }
+    child.kill('SIGTERM');
+    assert.deepEqual(await exited, [0, null]);
+  });
+});
