@@ -10,6 +10,7 @@ bool IsSame(const HeldPart& held, const HeldPart& part) {
 }
 
 bool HasId(const HeldPackage& package, std::string_view id) {
+  if (id.empty()) return false;
   for (const auto& [index, held] : package.parts) {
     if (held.id == id) return true;
   }
@@ -46,7 +47,8 @@ PackageReorder::Verdict PackageReorder::Offer(std::string_view key, std::string_
   const bool too_large = bytes_held + bytes > limits_.package_bytes;
   const auto used = use_.find(std::string(owner));
   if (too_large || !Fits(used == use_.end() ? Use{} : used->second, is_new, bytes)) {
-    if (!is_new) *taken = Remove(known->second);
+    const bool stays = !too_large && on_no_room_ == OnNoRoom::kRefusePart;
+    if (!is_new && !stays) *taken = Remove(known->second);
     return too_large ? Verdict::kTooLarge : Verdict::kOverLimit;
   }
   auto at = is_new ? order_.end() : known->second;
@@ -109,6 +111,19 @@ std::vector<HeldPackage> PackageReorder::Expire(int64_t now_ms) {
   std::vector<HeldPackage> expired;
   while (!order_.empty() && order_.front().deadline_ms <= now_ms) expired.push_back(Remove(order_.begin()));
   return expired;
+}
+
+void PackageReorder::PutBack(HeldPackage package, int64_t now_ms) {
+  Use& use = use_[package.owner];
+  ++use.packages;
+  use.parts += package.parts.size();
+  use.bytes += package.bytes;
+  parts_ += package.parts.size();
+  bytes_ += package.bytes;
+  package.deadline_ms = now_ms + timeout_ms_;
+  ++package.rounds;
+  const auto at = order_.insert(order_.end(), std::move(package));
+  held_.emplace(at->key, at);
 }
 
 int64_t PackageReorder::NextDeadline() const { return order_.empty() ? INT64_MAX : order_.front().deadline_ms; }

@@ -30,6 +30,7 @@ struct HeldPackage {
   std::map<uint32_t, HeldPart> parts;  // by index; never more memory than what came
   int64_t deadline_ms = 0;
   size_t bytes = 0;
+  uint32_t rounds = 0;  // how often it was put back
 };
 
 // Puts packages together: parts in any order, each once, all of them in time or none (semantics e; protocol.md,
@@ -43,15 +44,20 @@ class PackageReorder {
     kComplete,     // the last one that was missing: *taken is all of it
     kContradicts,  // total, or a part's id, type or body, is not what was held: *taken is what was held
     kTooLarge,     // the package's bodies are more than any package may have: *taken is what was held
-    kOverLimit,    // no room: *taken is what was held of it
+    kOverLimit,    // no room: *taken is what was held of it, or nothing, and it stays
     kOther,        // another package is held under this key; it stays
   };
 
+  // What becomes of a package one of whose parts finds no room: given up as a whole, or only that part is refused.
+  enum class OnNoRoom : uint8_t { kGiveUp, kRefusePart };
+
   // `timeout_ms`: from a package's first part on; later ones don't extend it.
-  PackageReorder(PackageLimits limits, int64_t timeout_ms) : limits_(limits), timeout_ms_(timeout_ms) {}
+  PackageReorder(PackageLimits limits, int64_t timeout_ms, OnNoRoom on_no_room = OnNoRoom::kGiveUp)
+      : limits_(limits), timeout_ms_(timeout_ms), on_no_room_(on_no_room) {}
 
   // Takes the part at `index` of `total` of package `id`. *part is moved from where it is held (kHeld, kComplete); else
-  // it is left to the caller. *taken is set, perhaps to no parts, where the verdict says so, and is no longer held.
+  // it is left to the caller. An empty part.id is not compared with other parts'. *taken is set, perhaps to no parts,
+  // where the verdict says so, and is no longer held.
   Verdict Offer(std::string_view key, std::string_view owner, std::string_view id, uint32_t index, uint32_t total,
                 HeldPart* part, int64_t now_ms, HeldPackage* taken);
 
@@ -60,6 +66,8 @@ class PackageReorder {
   bool Take(std::string_view key, HeldPackage* taken);
   // Those whose time is over, the oldest first.
   std::vector<HeldPackage> Expire(int64_t now_ms);
+  // Holds what Expire gave, as it was, for another timeout_ms. REQUIRES: nothing is held under its key.
+  void PutBack(HeldPackage package, int64_t now_ms);
   // When Expire has something to do; INT64_MAX: nothing is held.
   int64_t NextDeadline() const;
 
@@ -80,6 +88,7 @@ class PackageReorder {
 
   PackageLimits limits_;
   int64_t timeout_ms_;
+  OnNoRoom on_no_room_;
   Order order_;
   std::unordered_map<std::string_view, Order::iterator> held_;  // by key, which the package owns
   std::unordered_map<std::string, Use> use_;                    // by owner

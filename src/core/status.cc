@@ -46,6 +46,8 @@ std::string_view CodeName(Code code) {
       return "STORE_CORRUPT";
     case Code::kClosed:
       return "CLOSED";
+    case Code::kBadFilter:
+      return "BAD_FILTER";
   }
   return "unknown";  // a value that is no enumerator: only a broken caller can make one
 }

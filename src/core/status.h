@@ -32,6 +32,8 @@ enum class Code : uint8_t {
   kStoreVersion,
   kStoreCorrupt,
   kClosed,
+  // Thrown by the addon's classes that are used without a server.
+  kBadFilter,
 };
 
 // The name as sent on the wire ("unknown_conv") or thrown ("STORE_LOCKED"). Never empty.
