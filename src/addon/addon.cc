@@ -1,13 +1,23 @@
 #include <napi.h>
 
+#include "addon/bloom_object.h"
 #include "addon/engine_object.h"
+#include "addon/package_object.h"
+#include "addon/rotating_bloom_object.h"
+#include "addon/snowflake_object.h"
 #include "addon/store_object.h"
+#include "addon/stream_object.h"
 
 namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", everyonce::EngineObject::Define(env));
   exports.Set("Store", everyonce::StoreObject::Define(env));
+  exports.Set("Snowflake", everyonce::SnowflakeObject::Define(env));
+  exports.Set("BloomFilter", everyonce::BloomObject::Define(env));
+  exports.Set("RotatingBloom", everyonce::RotatingBloomObject::Define(env));
+  exports.Set("PackageReorder", everyonce::PackageObject::Define(env));
+  exports.Set("StreamReorder", everyonce::StreamObject::Define(env));
   return exports;
 }
 

@@ -137,6 +137,11 @@ RotatingBloom::Stats RotatingBloom::GetStats(int64_t now_ms) {
   return stats;
 }
 
+size_t RotatingBloom::bytes() const {
+  const size_t filters = generations_.size() + (spare_ == nullptr ? 0 : 1);
+  return filters * generation_blocks_ * BloomFilter::kBlockBytes;
+}
+
 size_t RotatingBloom::SerializedBytes() const {
   size_t bytes = kHeaderBytes;
   for (const Generation& generation : generations_) bytes += kAgeBytes + generation.filter->SerializedBytes();

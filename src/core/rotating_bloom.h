@@ -40,11 +40,13 @@ class RotatingBloom {
   struct Stats {
     uint64_t items = 0;  // in all generations; a key that was added again later counts again
     size_t generations = 0;
-    size_t bytes = 0;
+    size_t bytes = 0;  // of the generations
     double estimated_error_rate = 0;
     bool saturated = false;  // the newest generation holds more than it is made for, and there is no room for another
   };
   Stats GetStats(int64_t now_ms);
+  // All memory that it has, with the empty generation that it keeps.
+  size_t bytes() const;
   const RotatingBloomOptions& options() const { return options_; }
 
   // Little-endian: "EOrotat1", version u32, generations u32, capacity u64, error rate f64, window i64, slices u64,

@@ -126,7 +126,7 @@ TEST(PackageAssembler, CompletesOnceOrNeverUnderAnyOrder) {
   limits.server_packages = 10;
   limits.user_bytes = 200;
   limits.server_bytes = 300;
-  PackageAssembler packages({.limits = limits, .timeout_ms = 300, .retries = 1, .max_tombstones = SIZE_MAX});
+  PackageAssembler packages({.limits = limits, .timeout_ms = 60, .retries = 1, .max_tombstones = SIZE_MAX});
   std::map<std::string, std::set<std::string>> ends;
   int64_t now_ms = 0;
   std::map<Verdict, int> seen;
