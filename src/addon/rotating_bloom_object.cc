@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "addon/bloom_batch.h"
+#include "addon/clock.h"
 #include "addon/errors.h"
 #include "addon/keys.h"
 #include "addon/random_seed.h"
@@ -12,7 +13,7 @@
 namespace everyonce {
 namespace {
 
-int64_t TimeOf(const Napi::Value& value) { return value.As<Napi::Number>().Int64Value(); }
+int64_t TimeOf(const Napi::Value& given) { return TimeOr(given, MonotonicMs); }
 
 }  // namespace
 

@@ -10,7 +10,7 @@
 namespace everyonce {
 
 // RotatingBloom as lib/primitives/rotating-bloom.js uses it; the contract is in lib/primitives/native.js. Every method
-// takes the time in ms as its last argument; nothing of the caller's is kept.
+// takes the time in ms as its last argument, or asks the clock; nothing of the caller's is kept.
 class RotatingBloomObject : public Napi::ObjectWrap<RotatingBloomObject> {
  public:
   static Napi::Function Define(Napi::Env env);

@@ -1,12 +1,11 @@
 #include "addon/snowflake_object.h"
 
-#include <time.h>
-
 #include <chrono>
 #include <string>
 #include <string_view>
 #include <thread>
 
+#include "addon/clock.h"
 #include "addon/errors.h"
 #include "addon/random_seed.h"
 
@@ -15,12 +14,6 @@ namespace {
 
 // A batch that has borrowed all it may waits for the clock no longer than this in all, on the caller's thread.
 constexpr int64_t kMaxWaitMs = 500;
-
-int64_t ReadClock(clockid_t clock) {
-  timespec now = {};
-  clock_gettime(clock, &now);
-  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
-}
 
 bool GivenTime(const Napi::Value& value, int64_t* time_ms) {
   if (!value.IsNumber()) return false;
@@ -44,7 +37,7 @@ Napi::Function SnowflakeObject::Define(Napi::Env env) {
   using Self = SnowflakeObject;
   Napi::Function defined =
       DefineClass(env, "Snowflake",
-                  {StaticMethod<&Self::Decode>("decode"), StaticMethod<&Self::MonotonicMs>("monotonicMs"),
+                  {StaticMethod<&Self::Decode>("decode"), StaticMethod<&Self::Monotonic>("monotonicMs"),
                    InstanceMethod<&Self::Next>("next"), InstanceMethod<&Self::NextBigInt>("nextBigInt"),
                    InstanceMethod<&Self::NextBatch>("nextBatch"), InstanceMethod<&Self::SetBounds>("setBounds"),
                    InstanceMethod<&Self::Stats>("stats"), InstanceMethod<&Self::Close>("close")});
@@ -96,7 +89,6 @@ bool SnowflakeObject::Issue(const Napi::CallbackInfo& info, size_t first, uint64
     return false;
   }
   int64_t now_ms = 0;
-  int64_t monotonic_ms = 0;
   const bool is_given = GivenTime(info[first], &now_ms);
   int64_t waited_ms = 0;
   for (size_t made = 0; made < count;) {
@@ -114,8 +106,7 @@ bool SnowflakeObject::Issue(const Napi::CallbackInfo& info, size_t first, uint64
   }
   // Only now: the process may have stood still while it made them.
   if (issuer_->bounds().deadline_ms == INT64_MAX) return true;
-  if (!GivenTime(info[first + 1], &monotonic_ms)) monotonic_ms = ReadClock(CLOCK_BOOTTIME);
-  if (issuer_->LeaseHolds(monotonic_ms)) return true;
+  if (issuer_->LeaseHolds(TimeOr(info[first + 1], MonotonicMs))) return true;
   Throw(env_, "LEASE_EXPIRED", "the lease on this worker has run out: another process may have it");
   return false;
 }
@@ -183,8 +174,8 @@ Napi::Value SnowflakeObject::Decode(const Napi::CallbackInfo& info) {
   return object;
 }
 
-Napi::Value SnowflakeObject::MonotonicMs(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(ReadClock(CLOCK_BOOTTIME)));
+Napi::Value SnowflakeObject::Monotonic(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(MonotonicMs()));
 }
 
 }  // namespace everyonce

@@ -18,7 +18,7 @@ class SnowflakeObject : public Napi::ObjectWrap<SnowflakeObject> {
 
  private:
   static Napi::Value Decode(const Napi::CallbackInfo& info);
-  static Napi::Value MonotonicMs(const Napi::CallbackInfo& info);
+  static Napi::Value Monotonic(const Napi::CallbackInfo& info);
   Napi::Value Next(const Napi::CallbackInfo& info);
   Napi::Value NextBigInt(const Napi::CallbackInfo& info);
   Napi::Value NextBatch(const Napi::CallbackInfo& info);

@@ -1,0 +1,209 @@
+import { EventEmitter } from 'node:events';
+import { deserialize, serialize } from 'node:v8';
+import { checkInteger, checkMs, checkOptions, checkText, refused } from './check.js';
+import { Deadline, callAll } from './deadline.js';
+import { DISPOSE, checkNow, primitives, typed } from './native.js';
+
+const OPTIONS = [
+  ...['timeoutMs', 'onIncomplete', 'retries', 'maxPackages', 'maxParts', 'maxBytes'],
+  ...['maxPackagesPerSource', 'maxBytesPerSource', 'tombstones', 'now'],
+];
+/** @type {'BAD_OPTION'} */
+const code = 'BAD_OPTION';
+
+/** In the order of PackageAssembler::Verdict. @type {readonly PackageVerdict[]} */
+const VERDICTS = ['held', 'complete', 'duplicate', 'late', 'refused'];
+/** In the order of PackageAssembler::Reason. */
+const REASONS = ['timeout', 'contradiction', 'too_large', 'no_room', 'refused_before', 'bad_index'];
+const MOST = 0xffff_ffff;
+
+/** @typedef {'held' | 'complete' | 'duplicate' | 'late' | 'refused'} PackageVerdict */
+
+/**
+ * @typedef {object} PackageReorderOptions
+ * @property {number} [timeoutMs] default 5000: from a package's first part on; later ones don't extend it
+ * @property {'retry' | 'abandon'} [onIncomplete] default 'retry': what is missing at the deadline is told, and waited for
+ *   another `timeoutMs`, `retries` times; 'abandon': the package is given up at once
+ * @property {number} [retries] default 3
+ * @property {number} [maxPackages] held at the same time, default 1024
+ * @property {number} [maxParts] held at the same time, which is also the largest `total`; default 65536
+ * @property {number} [maxBytes] of held payloads, default 64 MiB
+ * @property {number} [maxPackagesPerSource] default maxPackages
+ * @property {number} [maxBytesPerSource] default maxBytes; a package of more is refused
+ * @property {number} [tombstones] default 4096: packages that are over and still known, so that their late and repeated parts
+ *   are told from new packages
+ * @property {() => number} [now] milliseconds, for tests; default performance.now
+ */
+
+/**
+ * @typedef {object} PackageEvents
+ * @property {[packageId: string, payloads: any[], about: { source: string }]} complete
+ * @property {[packageId: string, missing: number[], action: 'retry' | 'abandon', about: { source: string, reason: 'timeout' |
+ *   'contradiction' | 'too_large', round: number }]} incomplete
+ */
+
+/**
+ * Puts packages together: parts numbered 0 to total - 1 come in any order, repeated or late, and the package is handed out
+ * once, in order and complete, or not at all (the articles' rectification on the server).
+ *
+ * A part is O(log parts). It takes its payload and some 200 bytes, a package some 400, a tombstone some 60. Payloads are
+ * copied: strings and Uint8Arrays (they come back as Buffers) as they are, anything else by v8.serialize.
+ *
+ * Events `complete` and `incomplete`, see PackageEvents: the second also for a package that contradicts itself, which is refused
+ * from then on. Handlers run within `push`, or from a timer, when this object is at rest: they may push. What a handler
+ * throws comes out of `push`, after all others were called. "Given up" never means that anything was acknowledged.
+ *
+ * @extends {EventEmitter<PackageEvents>}
+ */
+export class PackageReorder extends EventEmitter {
+  /** @type {import('./native.js').NativePackages} */
+  #native;
+  #deadline;
+
+  /**
+   * @param {PackageReorderOptions} [options]
+   * @throws {import('../protocol/errors.js').EveryonceError} BAD_OPTION naming `option`; ADDON_MISSING
+   */
+  constructor(options = {}) {
+    super();
+    const given = checkOptions(options, 'options', OPTIONS);
+    /** @type {(name: string, otherwise: number, least?: number) => number} */
+    const integer = (name, otherwise, least = 1) =>
+      checkInteger(given[name] ?? otherwise, name, { least, most: 2 ** 40, code });
+    const timeoutMs = checkMs(given.timeoutMs ?? 5000, 'timeoutMs', { code });
+    const onIncomplete = given.onIncomplete ?? 'retry';
+    if (onIncomplete !== 'retry' && onIncomplete !== 'abandon') {
+      throw refused('onIncomplete', "'retry' or 'abandon'", code);
+    }
+    const retries = onIncomplete === 'abandon' ? 0 : checkInteger(given.retries ?? 3, 'retries', { most: 1000, code });
+    const maxPackages = integer('maxPackages', 1024);
+    const maxBytes = integer('maxBytes', 64 * 2 ** 20);
+    const sourcePackages = integer('maxPackagesPerSource', maxPackages);
+    const sourceBytes = integer('maxBytesPerSource', maxBytes);
+    const maxParts = checkInteger(given.maxParts ?? 65_536, 'maxParts', { least: 1, most: 2 ** 24, code });
+    const tombstones = checkInteger(given.tombstones ?? 4096, 'tombstones', { most: 2 ** 24, code });
+    this.#deadline = new Deadline(checkNow(given.now), () => this.expire());
+    const Native = primitives().PackageReorder;
+    this.#native = new Native(
+      ...[timeoutMs, retries, maxPackages, maxParts, maxBytes],
+      ...[sourcePackages, sourceBytes, tombstones],
+    );
+  }
+
+  /**
+   * Takes a part.
+   *
+   * @param {string} packageId 1 to 1024 bytes
+   * @param {number} seqId 0 to total - 1
+   * @param {number} total parts of the package
+   * @param {any} payload
+   * @param {string} [source] who sent it, as authenticated: packages of different sources are different packages, so that none
+   *   can spoil another's. Default: all are of one
+   * @returns {PackageVerdict} 'held'; 'complete' (the event was emitted); 'duplicate': known already, or of a package that is
+   *   complete; 'late': of one that was given up; 'refused': seqId is not below total, the package contradicts itself (it
+   *   is over, now and later) or is too large, or there is no room now (what is held of it stays, and this part may come
+   *   again)
+   * @throws {import('../protocol/errors.js').EveryonceError} INVALID_ARGUMENT naming `option`; CLOSED
+   */
+  push(packageId, seqId, total, payload, source = '') {
+    checkText(packageId, 'packageId');
+    checkInteger(seqId, 'seqId');
+    checkInteger(total, 'total');
+    checkText(source, 'source', { empty: true });
+    const [kind, bytes] = encode(payload);
+    const nowMs = this.#deadline.now();
+    /** @type {PackageVerdict} */
+    let verdict = 'refused';
+    callAll([
+      () => void (nowMs >= this.#deadline.at && this.expire()),
+      // A total that 32 bits don't hold is refused like any other that is too large.
+      () => (verdict = this.#take(source, packageId, Math.min(seqId, MOST), Math.min(total, MOST), kind, bytes, nowMs)),
+    ]);
+    return verdict;
+  }
+
+  /**
+   * @param {string} source
+   * @param {string} packageId
+   * @param {number} index
+   * @param {number} total
+   * @param {string} kind
+   * @param {string | Uint8Array} bytes
+   * @param {number} nowMs
+   * @returns {PackageVerdict}
+   */
+  #take(source, packageId, index, total, kind, bytes, nowMs) {
+    const answer = this.#call(() => this.#native.push(source, packageId, index, total, kind, bytes, nowMs));
+    this.#deadline.set(this.#native.nextDeadline());
+    if (typeof answer === 'number') return VERDICTS[answer % 16];
+    if (Array.isArray(answer)) {
+      this.emit('complete', packageId, decodeAll(answer), { source });
+      return 'complete';
+    }
+    const reason = /** @type {'contradiction' | 'too_large'} */ (REASONS[answer.reason]);
+    this.emit('incomplete', packageId, answer.missing, 'abandon', { source, reason, round: 0 });
+    return 'refused';
+  }
+
+  /**
+   * Tells of what is due by now. The timer and `push` do so by themselves; for those who inject `now`.
+   * @throws {import('../protocol/errors.js').EveryonceError} CLOSED
+   */
+  expire() {
+    const told = this.#call(() => this.#native.expire(this.#deadline.now()));
+    this.#deadline.set(this.#native.nextDeadline());
+    callAll(
+      told.map(({ id, missing, isOver, round, source }) => () => {
+        this.emit('incomplete', id, missing, isOver ? 'abandon' : 'retry', { source, reason: 'timeout', round });
+      }),
+    );
+  }
+
+  /**
+   * @returns {{ packages: number, parts: number, bytes: number, tombstones: number, complete: number, duplicates: number,
+   *   late: number, refused: number, expired: number }} held now; packages that were completed and given up, and parts by
+   *   what became of them, since the start
+   */
+  stats() {
+    return this.#call(() => this.#native.stats());
+  }
+
+  /** Forgets what is held, without a word; every later call throws CLOSED. */
+  close() {
+    this.#deadline.close();
+    this.#native.close();
+  }
+
+  [DISPOSE]() {
+    this.close();
+  }
+
+  /** @template T @param {() => T} call @returns {T} */
+  #call(call) {
+    try {
+      return call();
+    } catch (error) {
+      throw typed(error);
+    }
+  }
+}
+
+/** @param {any} payload @returns {[kind: string, bytes: string | Uint8Array]} */
+function encode(payload) {
+  if (typeof payload === 'string' && payload.isWellFormed()) return ['s', payload];
+  if (payload instanceof Uint8Array) return ['b', payload];
+  try {
+    return ['v', serialize(payload)];
+  } catch {
+    throw refused('payload', 'a string, a Uint8Array, or what v8.serialize can take');
+  }
+}
+
+/** @param {any[]} parts [kind, bytes, …] @returns {any[]} */
+function decodeAll(parts) {
+  const payloads = [];
+  for (let at = 0; at < parts.length; at += 2) {
+    payloads.push(parts[at] === 'v' ? deserialize(parts[at + 1]) : parts[at + 1]);
+  }
+  return payloads;
+}
