@@ -97,7 +97,9 @@ export function typed(error) {
 export function readClock(now) {
   const time = now();
   if (!Number.isFinite(time)) {
-    throw new EveryonceError('INVALID_ARGUMENT', `now() must give milliseconds, not ${String(time)}`, { option: 'now' });
+    throw new EveryonceError('INVALID_ARGUMENT', `now() must give milliseconds, not ${String(time)}`, {
+      option: 'now',
+    });
   }
   return Math.floor(time);
 }

@@ -190,7 +190,7 @@ export class PackageReorder extends EventEmitter {
 
 /** @param {any} payload @returns {[kind: string, bytes: string | Uint8Array]} */
 function encode(payload) {
-  if (typeof payload === 'string' && payload.isWellFormed()) return ['s', payload];
+  if (typeof payload === 'string' && /** @type {any} */ (payload).isWellFormed()) return ['s', payload];
   if (payload instanceof Uint8Array) return ['b', payload];
   try {
     return ['v', serialize(payload)];

@@ -202,7 +202,9 @@ export class StreamReorder extends EventEmitter {
       case Answer.NO_ROOM:
         this.#counts.refused++;
         if (!this.#isInsert) return -1;
-        throw new EveryonceError('REORDER_FULL', `there are ${this.#maxGap} runs of numbers: skip what is old`, { seq });
+        throw new EveryonceError('REORDER_FULL', `there are ${this.#maxGap} runs of numbers: skip what is old`, {
+          seq,
+        });
       default:
         if (this.#isInsert) {
           this.#counts.delivered++;

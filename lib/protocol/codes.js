@@ -102,8 +102,24 @@ export const IDEMPOTENCY_CODES = Object.freeze({
   STORE_FAILED: again('The store could not be asked; whether it did what was asked is not known.'),
 });
 
+/** Codes raised by the native primitives. @type {Readonly<Record<string, Code>>} */
+export const PRIMITIVE_CODES = Object.freeze({
+  CLOCK_BACKWARDS: again('The clock has stepped back further than it may; `retryAfterMs` says when ids come again.'),
+  CLOCK_OUT_OF_RANGE: final('The clock is before the epoch of these ids, or more than 69 years after it.'),
+  IDS_EXHAUSTED: again('More ids were asked for than the clock has room for; `retryAfterMs` says when there is room.'),
+  LEASE_EXPIRED: final('The lease on this worker has run out; another process may have it. Take a new one.'),
+  BAD_FILTER: final('This is not a serialized filter, or it is damaged, or of a newer version.'),
+  REORDER_FULL: again('The reorder buffer holds as much as it may; fill its gaps, or skip what will not come.'),
+});
+
 /** @type {Readonly<Record<string, Code>>} */
-export const CODES = Object.freeze({ ...WIRE_CODES, ...CLIENT_CODES, ...SERVER_CODES, ...IDEMPOTENCY_CODES });
+export const CODES = Object.freeze({
+  ...WIRE_CODES,
+  ...CLIENT_CODES,
+  ...SERVER_CODES,
+  ...IDEMPOTENCY_CODES,
+  ...PRIMITIVE_CODES,
+});
 
 /**
  * What a code says, also for one that is not in the table (a newer server's).

@@ -30,6 +30,7 @@ const scriptRooms = {
   'lib/protocol': { ours: /^lib\/protocol\//, others: noNode },
   'lib/client': { ours: /^lib\/(client|protocol)\//, others: noNode },
   'lib/server': { ours: /^lib\/(server|protocol)\//, others: /^(node:|ws$|jose$|prom-client$)/ },
+  'lib/primitives': { ours: /^lib\/(primitives\/|protocol\/|server\/native\.js$)/, others: /^node:/ },
   'lib/idempotency': { ours: /^lib\/(idempotency\/|protocol\/|server\/native\.js$)/, others: /^node:/ },
   'lib/cli': { ours: /^lib\/(cli|server|protocol)\/|^lib\/index\.js$/, others: /^node:|^jose$/ },
 };
