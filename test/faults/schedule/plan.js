@@ -9,11 +9,15 @@ export const direct = ['dm:ann:bob', 'dm:ann:cyd', 'dm:bob:cyd'];
 /** The first shows a new member everything, the second what comes from then on. Both are ann's. */
 export const groups = ['g:all', 'g:part'];
 
+/** Who uses the shipped client, with an outbox on disk, and is in these as long as they are. */
+export const clientUser = 'eve';
+export const clientConvs = ['dm:ann:eve', groups[0]];
+
 /** How often each operation, of all together. @type {Record<string, number>} */
 const weights = {
   ...{ say: 30, burst: 6, free: 4, package: 5, again: 10, conflict: 3, gap: 2, refused: 2, skip: 2 },
   ...{ got: 24, read: 4, pull: 12, drain: 5, history: 4, counts: 2, status: 4, settle: 6 },
-  ...{ cut: 6, replace: 2, reconnect: 2, add: 4, remove: 2, leave: 1, newDevice: 1 },
+  ...{ cut: 6, replace: 2, reconnect: 2, add: 4, remove: 2, leave: 1, newDevice: 1, client: 8 },
 };
 
 /**

@@ -2,13 +2,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { FileOutbox } from '../../../lib/index.js';
 import { History } from '../../checker/history.js';
 import { isClean, judge } from '../../checker/judge.js';
+import { Participant } from '../participant.js';
 import { pick, seeded } from '../random.js';
 import { freePort, ServerProcess } from '../server-process.js';
 import { Device } from './device.js';
 import { convOf, operations } from './operations.js';
-import { groups, plan, users } from './plan.js';
+import { clientConvs, clientUser, groups, plan, users } from './plan.js';
 import { readStore, unreadOf } from './store.js';
 
 /** Operations that wait in all devices together: few, so that what is done meets what was done just before. */
@@ -40,7 +42,7 @@ export async function runSchedules({ rounds, seed, steps = 400, progress = () =>
   const started = performance.now();
   const run = new Run(server, seed);
   try {
-    await run.begin();
+    await run.begin(join(dir, 'outbox'));
     for (let round = 1; round <= rounds && run.problems.length === 0; round++) {
       await run.round(round, steps);
       progress(`round ${round} of ${rounds}: ${run.history.events.length} events`);
@@ -74,6 +76,8 @@ class Run {
   #devices = [];
   #server;
   #seed;
+  /** @type {Participant | undefined} */
+  #client;
   /** @type {Promise<void>} */
   #up = Promise.resolve();
   #quiet;
@@ -87,14 +91,25 @@ class Run {
     this.#quiet = seeded(seed + 1);
   }
 
-  async begin() {
+  /** @param {string} outbox directory of the shipped client's */
+  async begin(outbox) {
     await this.#server.start();
     const ann = this.#add('ann');
     await ann.enqueue(async () => {
       for (const conv of groups)
-        await ann.ask({ t: 'create', conv, members: users, history: conv === groups[0] ? 'all' : undefined });
+        await ann.ask({
+          t: 'create',
+          conv,
+          members: [...users, clientUser],
+          history: conv === groups[0] ? 'all' : undefined,
+        });
     });
     for (const user of ['ann', 'bob', 'bob', 'cyd', 'cyd']) this.#add(user);
+    this.#client = new Participant({
+      ...{ url: this.#server.url, user: clientUser, device: `${clientUser}-1`, convs: clientConvs },
+      ...{ history: this.history, outbox: new FileOutbox({ dir: outbox }), random: seeded(this.#seed + 2) },
+    });
+    this.#client.start();
   }
 
   /** @param {number} round @param {number} count */
@@ -132,6 +147,7 @@ class Run {
 
   async close() {
     for (const device of this.#devices) device.connection?.close();
+    await this.#client?.close();
   }
 
   /** @param {string} user */
@@ -148,6 +164,7 @@ class Run {
 
   /** @param {import('./plan.js').Step} step */
   #do(step) {
+    if (step.op === 'client') return this.#client?.sendOnce();
     if (step.op === 'newDevice') {
       if (this.#devices.length < mostDevices) this.#add(users[step.a % users.length]).enqueue(() => {});
       return;
@@ -176,10 +193,13 @@ class Run {
   /** All is answered, and every device that is connected was told of all that is there. @param {string} when */
   async #becomeQuiet(when) {
     // A device that sends what it kept is asked until all of it is answered; others may wake it meanwhile.
-    const isSettled = () => this.#devices.every(({ senders }) => [...senders.values()].every((each) => each.isSettled));
+    const isSettled = () =>
+      this.#devices.every(({ senders }) => [...senders.values()].every((each) => each.isSettled)) &&
+      this.#client?.isSettled === true;
     await this.#until(() => this.#pending() === 0, `operations done ${when}`);
     for (const device of this.#devices) await device.enqueue((each) => each.settled());
     await this.#until(isSettled, `all sends answered ${when}`);
+    await this.#clientHasAll(when);
     for (const device of this.#devices) {
       await device.enqueue(async () => {
         /** @type {Map<string, number>} */
@@ -196,6 +216,16 @@ class Run {
         }
       });
     }
+  }
+
+  /** The shipped client's handler was given everything, as far as another user's device knows it. @param {string} when */
+  async #clientHasAll(when) {
+    const [ann] = this.#devices;
+    /** @type {Record<string, number>} */
+    const heads = {};
+    await ann.enqueue(() => ann.countsOf(({ conv, head }) => (heads[conv] = head)));
+    await this.#until(() => this.#client?.hasReached(heads) === true, `the client given all ${when}`);
+    this.problems.push(...(this.#client?.errors.splice(0) ?? []));
   }
 
   /** Every device takes and acks all that there is for it. */
