@@ -33,7 +33,7 @@ export class Device {
 
   /**
    * @param {{ url: string, user: string, name: string, history: import('../../checker/history.js').History,
-   *   isUp: () => Promise<void>, met: (what: string) => void, problem: (text: string) => void }} options
+   *   isUp: () => Promise<void>, isOver: () => boolean, met: (what: string) => void, problem: (text: string) => void }} options
    */
   constructor(options) {
     this.#options = options;
@@ -107,6 +107,7 @@ export class Device {
 
   async #connected() {
     while (!this.connection?.isOpen) {
+      if (this.#options.isOver()) throw new Cut('the run is over');
       await this.#options.isUp();
       try {
         await this.connect();

@@ -108,6 +108,24 @@ describe('client: sending', () => {
     assert.equal(server.conversation(DM).head, 2);
   });
 
+  it('counts its tries on where the socket was too full to send again at once', async () => {
+    const { clock, network, server, makeClient, online } = makeWorld();
+    const alice = makeClient('alice', { ackTimeout: 1000, retries: 2 });
+    await online(alice);
+    server.silent.add('send');
+    alice.send(DM, 1).catch(() => {});
+    await clock.advance(100);
+    const [socket] = network.sockets;
+    // Each repeat finds no room at first, and some a moment later.
+    let looks = 0;
+    Object.defineProperty(socket, 'bufferedAmount', { get: () => (looks++ % 2 === 0 ? 2 ** 30 : 0) });
+    // 1 s, 2 s and 4 s, each at most a quarter longer, and the moments without room.
+    await clock.advance(10_000);
+    assert.ok(received(network, 'send').length >= 3, 'it was sent again when there was room');
+    assert.ok(looks >= 4, 'there was no room at times');
+    assert.equal(network.dials, 2, 'the connection was given up after the tries, not asked for ever');
+  });
+
   it('retry offers an unconfirmed message now', async () => {
     const { clock, server, makeClient, online } = makeWorld();
     const alice = makeClient('alice', { retries: 0 });

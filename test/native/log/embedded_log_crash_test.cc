@@ -33,6 +33,32 @@ TEST(EmbeddedLogCrash, AFailedWriteIsUnknownAndTheSameAgainTells) {
   }
 }
 
+// A higher incarnation that refuses a command may be the failed group's own: then it never was, and the refused device
+// must not be closed for it.
+TEST(EmbeddedLogCrash, AFailedGroupTellsNobodyThatHeIsStale) {
+  for (const FaultKv::Fate fate : {FaultKv::Fate::kLost, FaultKv::Fate::kKept}) {
+    EmbeddedLogHarness harness;
+    harness.Commit(Hello("ann", "phone", 1));
+    harness.disk().FailWrite(1, fate);
+    const std::vector<Outcome> seen = harness.CommitAll({
+        Hello("ann", "phone", 5),
+        Send(kDirect, "ann", "phone", 1),
+        Skip(kDirect, "ann", "phone", 1, 2),
+        Read(kDirect, "ann", "phone", 1),
+        Hello("ann", "phone", 4),
+    });
+    for (size_t i = 0; i < seen.size(); ++i) {
+      EXPECT_EQ(seen[i].code, Code::kUnavailable) << i;
+      EXPECT_EQ(seen[i].retry_ms, 1000) << i;
+      EXPECT_EQ(seen[i].pe, 0u) << i << ": an incarnation that may never have been";
+    }
+    const bool kept = fate == FaultKv::Fate::kKept;
+    const Outcome again = harness.Commit(Send(kDirect, "ann", "phone", 1));
+    EXPECT_EQ(again.code, kept ? Code::kStaleDevice : Code::kOk) << "the same again tells";
+    EXPECT_EQ(again.seq, kept ? 0u : 1u);
+  }
+}
+
 TEST(EmbeddedLogCrash, TriesToRecoverAtMostOnceASecond) {
   EmbeddedLogHarness harness;
   harness.Commit(Send(kDirect, "ann", "phone", 1));
