@@ -161,6 +161,8 @@ async function claimed({ claims, running, closing, rules }, { key, record, finge
 /** @param {import('./claims/interface.js').ClaimAnswer} answer @param {string} key @returns {EveryonceError} */
 function refusal({ state, reason }, key) {
   if (state === 'UNKNOWN') return new EveryonceError('UNKNOWN_TOKEN', undefined, { key });
+  // Told once as EXHAUSTED, and from then on as a failure of that reason.
+  if (reason === 'exhausted') return new EveryonceError('EXHAUSTED', undefined, { key });
   if (state !== 'FAILED') return new EveryonceError(state, undefined, { key });
   const told = reason === undefined ? {} : JSON.parse(reason);
   return new EveryonceError('FAILED', told.message && `The handler failed for good: ${told.message}`, {

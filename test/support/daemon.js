@@ -80,4 +80,9 @@ process.on('exit', () => {
 });
 
 // Imported by a Mocha file: after all tests of the run.
-if (typeof after === 'function') after(stopDaemons);
+if (typeof after === 'function') {
+  after(async function stop() {
+    this.timeout(60_000);
+    await stopDaemons();
+  });
+}

@@ -12,7 +12,7 @@
  * | claimed | lease ran out, attempts left | claimed, a higher fence | TAKEOVER: the one before may have done half |
  * | claimed, issued | no attempt left | failed | EXHAUSTED |
  * | done | | same | DONE with the result |
- * | failed | | same | FAILED with the reason; EXHAUSTED where the attempts were all it failed by |
+ * | failed | | same | FAILED with the reason, `exhausted` after EXHAUSTED |
  *
  * `owner` is unique per attempt, not per process. The fence of a key rises with every attempt and outlives the record.
  */

@@ -106,7 +106,6 @@ export class PostgresClaims {
       return { state: 'MISMATCH', fence };
     }
     if (found.state === 'D') return { state: 'DONE', fence, result: found.result ?? undefined };
-    if (found.state === 'F' && found.reason === EXHAUSTED) return { state: 'EXHAUSTED', fence, attempt: found.attempt };
     if (found.state === 'F') return { state: 'FAILED', fence, reason: found.reason ?? undefined };
     if (found.state === 'C' && found.left_ms > 0) {
       if (found.owner === owner) return { state: 'HELD', fence, attempt: found.attempt };
