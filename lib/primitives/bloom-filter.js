@@ -49,7 +49,7 @@ export function checkBytes(bytes) {
  * at 0.1, 10.5 at 0.01, 16.9 at 0.001, 26.4 at 0.0001; sized by the exact formula, all at once, up to 1 GiB. Keys are hashed by XXH3
  * under a random seed of the filter's own, which `serialize` keeps. Keys are never copied, and nothing of a Buffer is used
  * after the call. Past `capacity` nothing fails and no key is denied, only `estimatedErrorRate` rises: twice the keys at
- * 0.01 give some 0.08.
+ * 0.01 give some 0.15.
  */
 export class BloomFilter {
   /** @type {import('./native.js').NativeBloom} */

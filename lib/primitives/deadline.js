@@ -52,7 +52,11 @@ export class Deadline {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#at === Infinity) return;
-    const delay = Math.min(Math.max(this.#at - this.now(), 1), MAX_DELAY_MS);
+    // The caller's clock may call back into what this is the deadline of: look only then.
+    const now = this.now();
+    clearTimeout(this.#timer);
+    if (this.#at === Infinity) return;
+    const delay = Math.min(Math.max(this.#at - now, 1), MAX_DELAY_MS);
     this.#timer = setTimeout(() => {
       if (this.now() >= this.#at) this.#onDue();
       else this.#arm();

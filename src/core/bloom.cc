@@ -49,10 +49,12 @@ Status Bad(const char* why) {
 // A block gets a Poisson-distributed number of keys; j of them leave a given word's bit clear with (31/32)^j.
 double BloomFilter::ErrorRate(double keys_per_block) {
   if (!(keys_per_block > 0)) return 0;
-  const double from = std::max(0.0, std::floor(keys_per_block - 12 * std::sqrt(keys_per_block)));
-  const double to = keys_per_block + 12 * std::sqrt(keys_per_block) + 64;
+  const double spread = 12 * std::sqrt(keys_per_block);
+  const auto from = static_cast<int64_t>(std::max(0.0, keys_per_block - spread));
+  const auto to = static_cast<int64_t>(keys_per_block + spread) + 64;
   double sum = 0;
-  for (double j = from; j <= to; ++j) {
+  for (int64_t keys = from; keys <= to; ++keys) {
+    const auto j = static_cast<double>(keys);
     const double chance = std::exp(j * std::log(keys_per_block) - keys_per_block - std::lgamma(j + 1));
     sum += chance * std::pow(1 - std::pow(31.0 / 32, j), 8);
   }
