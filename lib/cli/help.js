@@ -11,6 +11,9 @@ export const HELP = `everyonce serve [options]    run the server
                         last ones not a power cut (disk)
   --origins A,B         browsers' pages that may connect, like https://example.com (those of the same host)
   --service-key KEY     who brings it over HTTP as Authorization: Bearer publishes in anybody's name
+  --retention-days N    remove messages after N days (never)
+  --retention-messages N   keep the newest N of each conversation (all)
+  --retention-until-acked  remove what all devices of all members have acked
   --rate N              packets per second and connection, 0: no limit (${LIMITS.rate.value})
   --tokens WHICH        ids of messages: off (any), accepted, required (off)
   --window N            messages pushed to a device before it acks (${LIMITS.window.value})

@@ -23,11 +23,13 @@ const FLAGS = {
   tokens: { type: 'string' },
   redis: { type: 'string' },
   'retention-days': { type: 'string' },
+  'retention-messages': { type: 'string' },
+  'retention-until-acked': { type: 'boolean' },
   'service-key': { type: 'string' },
   restored: { type: 'boolean' },
 };
 
-const LATER = ['redis', 'retention-days'];
+const LATER = ['redis'];
 
 /** createServer's options by the flag that sets them, so that an error names what was typed. */
 const FLAG_OF = new Map([
@@ -37,6 +39,8 @@ const FLAG_OF = new Map([
   ['limits.rate', '--rate'],
   ['limits.window', '--window'],
   ['dedup.tokens', '--tokens'],
+  ['retention.days', '--retention-days'],
+  ['retention.messages', '--retention-messages'],
 ]);
 
 /**
@@ -99,9 +103,21 @@ export function readFlags(args) {
       serviceKey: flags['service-key'],
       origins: origins?.split(',').map((origin) => origin.trim()),
       dedup: { tokens: /** @type {'off' | undefined} */ (flags.tokens) },
+      retention: readRetention(flags, values['retention-until-acked'] === true),
       limits: { rate: integer(flags, 'rate'), window: integer(flags, 'window') },
     },
   };
+}
+
+/**
+ * @param {Record<string, string | undefined>} flags
+ * @param {boolean} untilAcked
+ * @returns {import('../server/options.js').ServerOptions['retention']}
+ */
+function readRetention(flags, untilAcked) {
+  const days = integer(flags, 'retention-days');
+  const messages = integer(flags, 'retention-messages');
+  return days === undefined && messages === undefined && !untilAcked ? undefined : { days, messages, untilAcked };
 }
 
 /**

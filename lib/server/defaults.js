@@ -16,6 +16,8 @@ export const DEFAULTS = Object.freeze({
   dedupWindowMs: 86_400_000,
   /** milliseconds for which a message token is good */
   tokenTtlMs: 86_400_000,
+  /** milliseconds from the end of one round of retention to the begin of the next */
+  retentionEveryMs: 60_000,
 });
 
 /**

@@ -19,6 +19,13 @@ export const ENGINE_COUNTERS = {
   everyonce_commits_total: ['groups', 'groups committed to the log'],
   everyonce_commands_total: ['commands', 'commands in those groups'],
   everyonce_syncs_total: ['syncs', 'syncs of the store'],
+  everyonce_removed_messages_total: ['removedMessages', 'messages removed by retention'],
+  everyonce_removed_bytes_total: ['removedBytes', 'bytes of their records'],
+  everyonce_retention_runs_total: [
+    'retentionRuns',
+    'rounds of retention over all conversations that came to their end',
+  ],
+  everyonce_retention_failures_total: ['retentionFailures', 'conversations that retention could not look at'],
 };
 
 /**
@@ -51,6 +58,11 @@ export class Metrics {
     this.#gauge('everyonce_inbox_bytes', 'received, waiting for the engine', () => source.inboxBytes());
     this.#gauge('everyonce_requests', 'calls of the application without an answer', () => source.requests());
     this.#gauge('everyonce_group_size', 'commands per commit so far', () => this.#groupSize());
+    this.#gauge(
+      'everyonce_retention_timestamp_seconds',
+      'when the last round of retention ended; 0: none has',
+      () => Number(source.stats().retentionAt ?? 0) / 1000,
+    );
     this.#gauge('everyonce_event_loop_delay_seconds', 'p99 since the last look', () => this.#takeDelay());
     this.#traffic = new Counter({
       name: 'everyonce_bytes_total',

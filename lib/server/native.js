@@ -18,6 +18,7 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {'off' | 'accepted' | 'required'} [tokens] what ids of messages must be: any; good where they look like tokens; tokens
  * @property {number} [tokenTtlMs] how long a token is good
  * @property {string} [tokenKey] what signs them; default: a key kept in the store
+ * @property {import('./options.js').Retention | null} retention null: nothing is ever removed
  * @property {boolean} [authorize] ask by kAuthorize before what a user sends, reads or changes is done
  * @property {{ message: boolean }} events whether a record is wanted for each accepted message
  */

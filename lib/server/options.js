@@ -33,6 +33,9 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  *   buffered?: number, packageTimeout?: number }} [limits] see docs/server.md
  * @property {{ windowMs?: number, tokens?: 'off' | 'accepted' | 'required', tokenTtlMs?: number, tokenKey?: string }} [dedup]
  *   see docs/server.md, Tokens
+ * @property {{ days?: number, messages?: number, untilAcked?: boolean, everyMs?: number }} [retention] what is removed;
+ *   default: nothing ever. Each rule removes by itself: accepted more than `days` ago; all but the newest `messages` of a
+ *   conversation; `untilAcked`: what everybody has acked (docs/server.md). `everyMs`: between two rounds
  * @property {Partial<Logger>} [logger] default: silent
  * @property {string} [node] this server's name in `welcome`; default: random
  * @property {boolean} [restored] the store may have lost the end of its logs (a file system's snapshot, a repaired disk):
@@ -53,6 +56,7 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  * @property {'off' | 'accepted' | 'required'} tokens
  * @property {number} tokenTtlMs
  * @property {string | undefined} tokenKey
+ * @property {Retention | null} retention null: nothing is ever removed
  * @property {import('./authenticate.js').Authenticator} authenticate
  * @property {import('./authorize.js').Authorizer | undefined} authorize
  * @property {boolean} loopbackOnly
@@ -61,16 +65,27 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  * @property {Logger} logger
  */
 
+/**
+ * @typedef {object} Retention
+ * @property {number} maxAgeMs 0: no such rule
+ * @property {number} messages kept of a conversation; 0: no such rule
+ * @property {boolean} untilAcked
+ * @property {number} everyMs
+ */
+
 const KNOWN = new Set([
   ...['data', 'memory', 'durability', 'authenticate', 'authorize', 'jwtSecret', 'jwks', 'insecure'],
-  ...['serviceKey', 'origins', 'limits', 'dedup', 'logger', 'node', 'restored'],
+  ...['serviceKey', 'origins', 'limits', 'dedup', 'retention', 'logger', 'node', 'restored'],
 ]);
 
 /** Part of the public API, but of a later version. */
-const LATER = new Set(['redis', 'retention', 'archive']);
+const LATER = new Set(['redis', 'archive']);
 
 const MIN_SECRET_BYTES = 32;
 const MIN_KEY_CHARACTERS = 8;
+const DAY_MS = 86_400_000;
+const MIN_DAYS = 0.01;
+const MAX_DAYS = 36_500;
 
 /**
  * @param {ServerOptions} [options]
@@ -91,6 +106,7 @@ export function readOptions(options = {}) {
     node: readNode(options.node),
     limits: readLimits(options.limits),
     ...readDedup(options.dedup),
+    retention: readRetention(options.retention),
     ...readAuthentication(options),
     authorize: readAuthorize(options.authorize),
     serviceKey: readServiceKey(options.serviceKey),
@@ -209,6 +225,29 @@ function readDedup(dedup = {}) {
   const goodKey = tokenKey === undefined || (typeof tokenKey === 'string' && Buffer.byteLength(tokenKey) >= MIN_SECRET_BYTES); // prettier-ignore
   need(goodKey, 'dedup.tokenKey', tokenKey, `a string of at least ${MIN_SECRET_BYTES} bytes`);
   return { dedupWindowMs: windowMs, tokens, tokenTtlMs, tokenKey };
+}
+
+/**
+ * @param {ServerOptions['retention']} retention
+ * @returns {Retention | null}
+ */
+function readRetention(retention) {
+  if (retention === undefined) return null;
+  needGroup('retention', retention, ['days', 'messages', 'untilAcked', 'everyMs']);
+  const { days, messages, untilAcked = false, everyMs = DEFAULTS.retentionEveryMs } = retention;
+  const goodDays = days === undefined || (typeof days === 'number' && days >= MIN_DAYS && days <= MAX_DAYS);
+  need(goodDays, 'retention.days', days, `a number from ${MIN_DAYS} (15 minutes) to ${MAX_DAYS}, in days`);
+  const goodMessages = messages === undefined || (Number.isSafeInteger(messages) && messages >= 1);
+  need(goodMessages, 'retention.messages', messages, 'a whole number from 1, of each conversation');
+  need(typeof untilAcked === 'boolean', 'retention.untilAcked', untilAcked, 'true or false');
+  const goodEvery = Number.isSafeInteger(everyMs) && everyMs >= 100 && everyMs <= 86_400_000;
+  need(goodEvery, 'retention.everyMs', everyMs, 'an integer from 100 to 86400000 (a day), in milliseconds');
+  if (days === undefined && messages === undefined && !untilAcked) {
+    need(Object.keys(retention).length === 0, 'retention', undefined, 'given a rule: days, messages or untilAcked');
+    return null;
+  }
+  const maxAgeMs = days === undefined ? 0 : Math.round(days * DAY_MS);
+  return { maxAgeMs, messages: messages ?? 0, untilAcked, everyMs };
 }
 
 /**

@@ -332,11 +332,11 @@ export class Server extends EventEmitter {
 
   /** @param {import('./native.js').EngineConstructor} Engine */
   #open(Engine) {
-    const { data, fsync, restored, node, limits, dedupWindowMs, tokens, tokenTtlMs, tokenKey } = this.#settings;
+    const { data, fsync, restored, node, limits, dedupWindowMs, tokens, tokenTtlMs, tokenKey, retention } = this.#settings;
     const { frame, body, window, page, rate, packageTimeout } = limits;
     const engineLimits = { frame, body, window, page, rate, packageTimeout };
     const dedup = { dedupWindowMs, tokens, tokenTtlMs, tokenKey };
-    const options = { data, fsync, restored, node, limits: engineLimits, ...dedup };
+    const options = { data, fsync, restored, node, limits: engineLimits, ...dedup, retention };
     try {
       const authorize = this.#settings.authorize !== undefined;
       return new Engine({ ...options, authorize, events: { message: false } }, (bytes, index) =>

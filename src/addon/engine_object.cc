@@ -1,5 +1,6 @@
 #include "addon/engine_object.h"
 
+#include <chrono>
 #include <cstring>
 #include <random>
 #include <utility>
@@ -33,6 +34,11 @@ Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log, Kv** stor
   log_options.tokens = options.engine.tokens != TokenCheck::kNone;
   log_options.token_key = options.token_key;
   log_options.token_ttl_ms = options.token_ttl_ms;
+  log_options.retention = options.retention;
+  log_options.retention.clock_us = [] {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return int64_t{std::chrono::duration_cast<std::chrono::microseconds>(now).count()};
+  };
   log_options.now_ms = EngineThread::Now().wall_ms;
   log_options.random = [source = std::make_shared<std::random_device>()] {
     return uint64_t{(*source)()} << 32 | (*source)();
@@ -320,6 +326,11 @@ Napi::Value EngineObject::Stats(const Napi::CallbackInfo&) {
   set("messages", log.messages);
   set("syncs", log.syncs);
   set("storeFailures", log.failures);
+  set("removedMessages", log.removed_messages);
+  set("removedBytes", log.removed_bytes);
+  set("retentionRuns", log.retention_runs);
+  set("retentionFailures", log.retention_failures);
+  set("retentionAt", static_cast<uint64_t>(log.retention_at_ms));
   set("cachedConversations", log.cached_conversations);
   stats.Set("durable", Napi::Boolean::New(env_, durable_));
   return stats;

@@ -62,6 +62,29 @@ bool ReadTokens(const Napi::Object& object, AddonOptions* options) {
   return true;
 }
 
+// `retention`, left out: nothing is ever removed. Each rule: 0 where it is not wanted.
+bool ReadRetention(const Napi::Value& value, RetentionOptions* retention) {
+  if (value.IsUndefined() || value.IsNull()) return true;
+  if (!value.IsObject()) {
+    Throw(value.Env(), "BAD_OPTION", "\"retention\" must be an object", "retention");
+    return false;
+  }
+  const auto object = value.As<Napi::Object>();
+  double max_age_ms = 0;
+  double messages = 0;
+  double every_ms = 0;
+  if (!ReadInteger(object, "maxAgeMs", 0, static_cast<double>(kMaxInteger), &max_age_ms) ||
+      !ReadInteger(object, "messages", 0, static_cast<double>(kMaxInteger), &messages) ||
+      !ReadInteger(object, "everyMs", 1, 1e12, &every_ms)) {
+    return false;
+  }
+  retention->max_age_ms = static_cast<int64_t>(max_age_ms);
+  retention->messages = static_cast<uint64_t>(messages);
+  retention->every_ms = static_cast<int64_t>(every_ms);
+  retention->until_acked = object.Get("untilAcked").ToBoolean().Value();
+  return true;
+}
+
 }  // namespace
 
 bool ReadOptions(const Napi::Value& value, AddonOptions* options) {
@@ -88,6 +111,7 @@ bool ReadOptions(const Napi::Value& value, AddonOptions* options) {
   if (!ReadInteger(object, "dedupWindowMs", 0, static_cast<double>(kMaxInteger), &window_ms)) return false;
   options->dedup_window_ms = static_cast<int64_t>(window_ms);
   if (!ReadTokens(object, options)) return false;
+  if (!ReadRetention(object.Get("retention"), &options->retention)) return false;
   const Napi::Value limits = object.Get("limits");
   if (!limits.IsObject()) {
     Throw(env, "BAD_OPTION", "\"limits\" must be an object", "limits");

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/engine.h"
+#include "log/retention.h"
 
 namespace everyonce {
 
@@ -16,6 +17,7 @@ struct AddonOptions {
   int64_t dedup_window_ms = 0;
   std::string token_key;  // empty: the store's own
   int64_t token_ttl_ms = 0;
+  RetentionOptions retention;
   EngineOptions engine;
 };
 

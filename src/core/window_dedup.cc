@@ -7,28 +7,39 @@
 namespace everyonce {
 namespace {
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersionOfRemoved = 2;  // with what the record told
 }  // namespace
 
 std::string WindowEntry::Encode() const {
   std::string value;
   ByteWriter writer(&value);
-  writer.Byte(kVersion);
+  writer.Byte(mid == 0 ? kVersion : kVersionOfRemoved);
   writer.Varint(seq);
   writer.Varint(static_cast<uint64_t>(at_ms));
   writer.Varint(body_bytes);
   writer.Fixed64(body_hash_low);
   writer.Fixed64(body_hash_high);
+  if (mid == 0) return value;
+  writer.Fixed64(mid);
+  writer.Varint(static_cast<uint64_t>(message_at_ms));
+  writer.Bytes(device);
   return value;
 }
 
 bool WindowEntry::Decode(std::string_view value, WindowEntry* entry) {
   ByteReader reader(value);
-  if (reader.Byte() != kVersion) return false;
+  const uint8_t version = reader.Byte();
+  if (version != kVersion && version != kVersionOfRemoved) return false;
   entry->seq = reader.Varint();
   entry->at_ms = static_cast<int64_t>(reader.Varint());
   entry->body_bytes = reader.Varint();
   entry->body_hash_low = reader.Fixed64();
   entry->body_hash_high = reader.Fixed64();
+  if (version == kVersionOfRemoved) {
+    entry->mid = reader.Fixed64();
+    entry->message_at_ms = static_cast<int64_t>(reader.Varint());
+    entry->device = reader.Bytes();
+  }
   return reader.AtEnd();
 }
 

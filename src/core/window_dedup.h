@@ -14,6 +14,10 @@ struct WindowEntry {
   uint64_t body_bytes = 0;
   uint64_t body_hash_low = 0;  // xxh3, 128 bits, of type and body: they need not be kept to compare with
   uint64_t body_hash_high = 0;
+  // What the record told, where retention has removed it before the window's end; mid 0: it is in the log.
+  uint64_t mid = 0;
+  int64_t message_at_ms = 0;
+  std::string device;
 
   bool SameBody(const WindowEntry& other) const {
     return body_bytes == other.body_bytes && body_hash_low == other.body_hash_low &&

@@ -364,11 +364,16 @@ void Engine::RunTimers() {
   if (now_.steady_ms >= tend_due_ms_) {
     tend_due_ms_ = log_->Tend(now_.wall_ms) ? now_.steady_ms + options_.tend_interval_ms / 10 : INT64_MAX;
   }
+  if (now_.steady_ms >= retain_due_ms_ && !committing_) {
+    const int64_t again_ms = log_->Retain(now_.wall_ms);
+    retain_due_ms_ = again_ms < 0 ? INT64_MAX : now_.steady_ms + std::max<int64_t>(again_ms, 1);
+  }
   if (now_.steady_ms >= packages_.NextDeadline()) RunPackages();
 }
 
 int64_t Engine::NextDeadline() const {
-  return std::min({tend_due_ms_, heads_due_ms_, receipts_due_ms_, redelivery_due_ms_, packages_.NextDeadline()});
+  return std::min(
+      {tend_due_ms_, retain_due_ms_, heads_due_ms_, receipts_due_ms_, redelivery_due_ms_, packages_.NextDeadline()});
 }
 
 }  // namespace everyonce

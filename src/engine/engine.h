@@ -242,6 +242,7 @@ class Engine {
   int64_t heads_due_ms_ = INT64_MAX;
   int64_t redelivery_due_ms_ = INT64_MAX;
   int64_t tend_due_ms_ = INT64_MAX;  // armed by a group
+  int64_t retain_due_ms_ = 0;        // as the log asks for, whether or not anything happens
 
   PackageReorder packages_;                             // held parts
   std::unordered_set<std::string> submitted_packages_;  // complete or refused, and not yet answered

@@ -6,6 +6,7 @@
 namespace everyonce {
 namespace {
 
+constexpr std::string_view kExpiredReason = "expired";
 constexpr uint8_t kMaxRepeats = 3;          // of an unacked push, protocol.md
 constexpr uint64_t kMaxRedelivered = 1000;  // in one page; the rest when it is due again
 constexpr size_t kSmallAudience = 64;       // below it, walk the audience; above, the smaller of audience and online
@@ -231,6 +232,7 @@ void Engine::Redeliver(Connection& connection, const std::string& conv, Link& li
     if (found == current->links.end()) return;
     Link& pushed_link = found->second;
     for (const PageItem& item : page.items) {
+      if (item.is_hole() && item.hole.reason == kExpiredReason) WriteHole(item.hole, Out(*current));  // since pushed
       const bool pushed = std::any_of(pushed_link.pushed.begin(), pushed_link.pushed.end(),
                                       [&](const PushedMessage& each) { return each.seq == item.message.seq; });
       if (item.is_hole() || !pushed) continue;

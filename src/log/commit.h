@@ -36,8 +36,5 @@ Outcome Store(LogContext* context, Conversation* conversation, Message message);
 Outcome JudgeTokens(LogContext* context, const Command& command, uint64_t* stored_at);
 // Notes that the message stored at `seq` has used its tokens, which JudgeTokens let pass.
 void ClaimTokens(LogContext* context, const Command& command, uint64_t seq);
-// The answer to a duplicate of the message at `seq`: its first acceptance, if it really has this id.
-// kConflict: another id; kTooOld: no longer in the log.
-Outcome AnswerDuplicate(LogContext* context, Conversation* conversation, uint64_t seq, std::string_view id);
 
 }  // namespace everyonce

@@ -10,6 +10,7 @@ namespace everyonce {
 namespace {
 
 constexpr size_t kIndexChunk = 256;
+constexpr int64_t kSeenEveryMs = 6 * 3600 * 1000;
 
 // The highest seq that a mark made in `epoch` may name now (0: the current one). False: an unknown history.
 bool KeepOf(const Conversation& conversation, uint64_t epoch, uint64_t* keep) {
@@ -78,11 +79,15 @@ bool RefusedAsStale(LogContext* context, const Command& command, Outcome* outcom
     outcome->pe = record->pe;
     return true;
   }
-  if (command.pe > record->pe) {
+  const bool newer = command.pe > record->pe;
+  // A device that stays connected for weeks is seen all the same; hours are near enough.
+  const bool seen_again = record->first_hello_ms != 0 && context->now_ms() - record->last_seen_ms > kSeenEveryMs;
+  if (newer || seen_again) {
     DeviceRecord raised = *record;
     raised.pe = command.pe;
+    if (seen_again) raised.last_seen_ms = context->now_ms();
     context->StageDevice(command.user, command.device, raised);
-    context->store().RequireSync();
+    if (newer) context->store().RequireSync();
   }
   return false;
 }

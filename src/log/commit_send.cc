@@ -29,6 +29,29 @@ Message MessageOf(const Command& command) {
   return message;
 }
 
+Outcome Duplicate(LogContext* context, const Conversation& conversation, uint64_t seq, uint64_t mid, int64_t at_ms) {
+  ++context->counters.duplicates;
+  Outcome outcome;
+  outcome.duplicate = true;
+  outcome.seq = seq;
+  outcome.epoch = conversation.epochs().EpochOf(seq);
+  outcome.mid = mid;
+  outcome.at_ms = at_ms;
+  return outcome;
+}
+
+// The answer to a duplicate of the message at `seq`: its first acceptance, if it really has this id.
+// kConflict: another id; kTooOld: nothing is left of it.
+Outcome AnswerDuplicate(LogContext* context, Conversation* conversation, const Command& command, uint64_t seq) {
+  KeptAnswer answer;
+  bool found = false;
+  Status status = conversation->ReadAnswer(command.user, command.device, command.n, seq, &answer, &found);
+  if (!status.ok()) return Unavailable(status);
+  if (!found) return TooOld();
+  if (answer.id != command.id) return Conflict();
+  return Duplicate(context, *conversation, seq, answer.mid, answer.at_ms);
+}
+
 // n is older than the producer's own answers: its block tells, for ever.
 Outcome AnswerFromBlock(LogContext* context, Conversation* conversation, const Command& command, uint64_t id_hash) {
   std::string value;
@@ -58,23 +81,23 @@ Outcome AnswerFromBlock(LogContext* context, Conversation* conversation, const C
   }
   if (!same) return Conflict();
   if (answer.kind == Kind::kNacked) return Refusal(answer.code, "refused before");
-  return AnswerDuplicate(context, conversation, answer.seq + part, command.id);
+  return AnswerDuplicate(context, conversation, command, answer.seq + part);
 }
 
 // Whether the id was already used under `decision.same_id_n`, beyond its hash.
-Status IsSameId(Conversation* conversation, const Producer::Decision& decision, std::string_view id, bool* same) {
+Status IsSameId(Conversation* conversation, const Producer::Decision& decision, const Command& command, bool* same) {
   *same = false;
   if (decision.same_id_n == 0) return Status::Ok();
   if (decision.answer.kind == Kind::kNacked) {
     // Of a package only the hashes of the ids are known.
-    *same = decision.nack != nullptr && (decision.answer.parts > 1 || decision.nack->id == id);
+    *same = decision.nack != nullptr && (decision.answer.parts > 1 || decision.nack->id == command.id);
     return Status::Ok();
   }
-  std::string storage;
-  LogRecord record;
+  KeptAnswer answer;
   bool found = false;
-  Status status = conversation->ReadLog(decision.answer.seq, &storage, &record, &found);
-  *same = status.ok() && found && record.id == id;
+  Status status =
+      conversation->ReadAnswer(command.user, command.device, decision.same_id_n, decision.answer.seq, &answer, &found);
+  *same = status.ok() && found && answer.id == command.id;
   return status;
 }
 
@@ -125,7 +148,8 @@ Outcome DecideWindowSend(LogContext* context, Conversation* conversation, const 
     case WindowVerdict::kConflict:
       return Refusal(Code::kConflict, "this id was used for another body or type");
     case WindowVerdict::kDuplicate:
-      return AnswerDuplicate(context, conversation, known.seq, command.id);
+      if (known.mid != 0) return Duplicate(context, *conversation, known.seq, known.mid, known.message_at_ms);
+      return AnswerDuplicate(context, conversation, command, known.seq);
     case WindowVerdict::kNew:
       break;
   }
@@ -134,7 +158,7 @@ Outcome DecideWindowSend(LogContext* context, Conversation* conversation, const 
   Outcome outcome = JudgeRefusals(context, command, &stored_at);
   if (outcome.code != Code::kOk) return outcome;
   // The window is over and the token is not: it still tells.
-  if (stored_at != 0) return AnswerDuplicate(context, conversation, stored_at, command.id);
+  if (stored_at != 0) return AnswerDuplicate(context, conversation, command, stored_at);
   outcome = Store(context, conversation, MessageOf(command));
   if (outcome.code != Code::kOk) return outcome;
   ClaimTokens(context, command, outcome.seq);
@@ -196,12 +220,12 @@ Outcome DecideNumbered(LogContext* context, Conversation* conversation, const Pr
   const uint64_t package_hash = command.package_id.empty() ? 0 : HashOfPackage(command.package_id);
   const Producer::Decision decision = state.Decide(command.n, command.id, id_hash, package_hash);
   bool same_id = false;
-  Status status = IsSameId(conversation, decision, command.id, &same_id);
+  Status status = IsSameId(conversation, decision, command, &same_id);
   if (!status.ok()) return Unavailable(status);
   if (same_id) return Conflict();
   switch (decision.verdict) {
     case Verdict::kAcceptedBefore:
-      return AnswerDuplicate(context, conversation, decision.answer.seq, command.id);
+      return AnswerDuplicate(context, conversation, command, decision.answer.seq);
     case Verdict::kNackedBefore:
       return Refusal(decision.nack->code, decision.nack->message);
     case Verdict::kConflict:
@@ -254,24 +278,6 @@ Outcome DecidePackageNumber(LogContext* context, Conversation* conversation, con
 }
 
 }  // namespace
-
-Outcome AnswerDuplicate(LogContext* context, Conversation* conversation, uint64_t seq, std::string_view id) {
-  std::string storage;
-  LogRecord record;
-  bool found = false;
-  Status status = conversation->ReadLog(seq, &storage, &record, &found);
-  if (!status.ok()) return Unavailable(status);
-  if (!found) return TooOld();
-  if (record.id != id) return Conflict();
-  ++context->counters.duplicates;
-  Outcome outcome;
-  outcome.duplicate = true;
-  outcome.seq = seq;
-  outcome.epoch = conversation->epochs().EpochOf(seq);
-  outcome.mid = record.mid;
-  outcome.at_ms = record.at_ms;
-  return outcome;
-}
 
 Outcome Store(LogContext* context, Conversation* conversation, Message message) {
   if (message.mid == 0) message.mid = context->NextMid();

@@ -48,6 +48,9 @@ class Conversation {
   const EpochTable& epochs() const { return record_.epochs; }
   uint64_t epoch() const { return record_.epochs.current(); }
   uint64_t head() const { return head_; }
+  // Retention has removed all up to it; 0: nothing.
+  uint64_t floor() const { return record_.floor; }
+  uint64_t system_count() const { return system_count_; }
   bool changed() const { return changed_; }  // by the group that is being decided
 
   // Membership. All current members in byte order; never null.
@@ -69,6 +72,11 @@ class Conversation {
   // Visible messages of others past the user's read mark, without system.*.
   Status Unread(std::string_view user, uint64_t* unread);
 
+  // What is left of the message that this device sent under n: of its record, or kept of it where that was removed.
+  // `found` false: nothing.
+  Status ReadAnswer(std::string_view user, std::string_view device, uint64_t n, uint64_t seq, KeptAnswer* answer,
+                    bool* found);
+
   // A record by seq, also of the group that is being decided. `storage` holds what `record` views. `found` false: it is
   // not in the log.
   Status ReadLog(uint64_t seq, std::string* storage, LogRecord* record, bool* found);
@@ -77,8 +85,11 @@ class Conversation {
   // The last of the seqs from `seq` on (at most to `limit`) that are one after the other this device's own messages;
   // seq − 1: `seq` is not. Looks at a number of records that grows with the logarithm of the run only.
   Status EndOfOwnRun(std::string_view user, std::string_view device, uint64_t seq, uint64_t limit, uint64_t* end);
-  // Brings mark->effective up to date and gives it, at most VisibleHead.
+  // Brings mark->effective up to date and gives it, at most VisibleHead. What was removed counts only where it was
+  // settled before: a device that lacks it is told of the hole first.
   Status SettledUpTo(std::string_view user, std::string_view device, uint64_t* settled);
+  // The same without keeping what was read for it: for looking at many devices once.
+  Status PeekSettled(std::string_view user, std::string_view device, uint64_t* settled);
   // Acks from..to (from 0: from the beginning), clipped to what is visible. `fits` false: it would need too many
   // ranges, and nothing changed. Stages the mark where it changed.
   Status Ack(std::string_view user, std::string_view device, uint64_t from, uint64_t to, bool* fits);
@@ -99,6 +110,12 @@ class Conversation {
   void MarkProducerAlone(std::string_view user, std::string_view device);
   void StageBlock(std::string_view user, std::string_view device, const Producer& producer);
   void StageReadMark(std::string_view user, const ReadRecord& mark);
+  // Retention: everybody who may see it, or might have; the records up to `floor` go with this group. `system_count`:
+  // of system.* messages up to it. REQUIRES: floor() < floor ≤ head().
+  std::vector<std::string> UsersEver() const;
+  void RaiseFloor(uint64_t floor, uint64_t system_count);
+  // Acks what is settled up to `to` only because the log shows it to be the device's own: before that is removed.
+  Status KeepSettled(std::string_view user, std::string_view device, uint64_t to);
   // True the first time in a group: the owner keeps a list of those to close the group with.
   bool Enlist() { return !std::exchange(enlisted_, true); }
   // The end of a group: stages the snapshots that are due.
@@ -117,6 +134,8 @@ class Conversation {
   };
   struct OwnState {
     OwnRecord record;
+    uint64_t floor = 0;        // of which floor_count is
+    uint64_t floor_count = 0;  // the user's own messages up to there
     uint64_t as_of_seq = 0;
     bool changed = false;
   };

@@ -134,6 +134,22 @@ void Conversation::ChangeMembers(const std::vector<std::string>& added, const st
   store_->RequireSync();
 }
 
+std::vector<std::string> Conversation::UsersEver() const {
+  if (direct_) return *members_;
+  std::vector<std::string> users;
+  for (const auto& [user, spans] : spans_) {
+    if (!spans.empty()) users.push_back(user);
+  }
+  return users;
+}
+
+void Conversation::RaiseFloor(uint64_t floor, uint64_t system_count) {
+  changed_ = true;
+  record_changed_ = true;  // the snapshot moves to head: no tail is read across what is gone
+  record_.floor = floor;
+  record_.floor_system_count = system_count;
+}
+
 void Conversation::StageSnapshots() {
   const bool due = record_changed_ || head_ - record_.snapshot_seq >= kSnapshotEvery;
   std::erase_if(changed_producers_, [&](ProducerState* state) {

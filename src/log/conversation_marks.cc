@@ -42,7 +42,7 @@ uint64_t Conversation::VisibleHead(const VisibleSpans& spans) const { return std
 
 Status Conversation::ReadLog(uint64_t seq, std::string* storage, LogRecord* record, bool* found) {
   *found = false;
-  if (seq == 0 || seq > head_) return Status::Ok();
+  if (seq <= record_.floor || seq > head_) return Status::Ok();
   if (!pending_.empty() && seq >= pending_from_) {
     storage->assign(store_->StagedValue(pending_[seq - pending_from_]));
     *found = true;
@@ -51,6 +51,21 @@ Status Conversation::ReadLog(uint64_t seq, std::string* storage, LogRecord* reco
     if (!status.ok() || !*found) return status;
   }
   return DecodeLogRecord(*storage, record) ? Status::Ok() : Corrupt("no log record", seq);
+}
+
+Status Conversation::ReadAnswer(std::string_view user, std::string_view device, uint64_t n, uint64_t seq,
+                                KeptAnswer* answer, bool* found) {
+  std::string value;
+  *found = false;
+  if (seq <= record_.floor) {
+    Status status = store_->Get(Space::kProducers, key::Answer(conv_, user, device, n, seq), &value, found);
+    if (!status.ok() || !*found) return status;
+    return KeptAnswer::Decode(value, answer) ? status : Corrupt("no kept answer", seq);
+  }
+  LogRecord record;
+  Status status = ReadLog(seq, &value, &record, found);
+  if (status.ok() && *found) *answer = {record.mid, record.at_ms, std::string(record.id)};
+  return status;
 }
 
 Status Conversation::ScanLog(uint64_t from, uint64_t to,
@@ -63,6 +78,10 @@ Status Conversation::ScanLog(uint64_t from, uint64_t to,
 Status Conversation::SystemCountAt(uint64_t seq, uint64_t* count) {
   *count = seq == 0 ? 0 : system_count_;
   if (seq == 0 || seq >= head_) return Status::Ok();
+  if (seq <= record_.floor) {
+    *count = record_.floor_system_count;  // below it, too: nobody counts from there any more
+    return Status::Ok();
+  }
   std::string storage;
   LogRecord record;
   bool found = false;
@@ -112,17 +131,31 @@ Status Conversation::Unread(std::string_view user, uint64_t* unread) {
   Status status = FindReadMark(user, &mark);
   if (status.ok()) status = FindOwn(user, &own);
   if (!status.ok()) return status;
+  // What was removed is not there to be read.
+  uint64_t start = mark->seq;
+  uint64_t start_system = mark->system_count;
+  uint64_t start_own = mark->own_count;
+  if (record_.floor > start) {
+    start = record_.floor;
+    start_system = record_.floor_system_count;
+    if (own->floor != start) {
+      status = OwnCountAt(user, start, &own->floor_count);
+      if (!status.ok()) return status;
+      own->floor = start;
+    }
+    start_own = own->floor_count;
+  }
   uint64_t count = 0;
   for (const VisibleSpan& span : *spans) {
-    const uint64_t below = std::max(mark->seq, span.from - 1);
+    const uint64_t below = std::max(start, span.from - 1);
     const uint64_t end = std::min(span.to, head_);
     if (end <= below) continue;
-    const uint64_t system_below = mark->seq > span.from - 1 ? mark->system_count : span.system_before;
+    const uint64_t system_below = start > span.from - 1 ? start_system : span.system_before;
     const uint64_t system_end = span.open() ? system_count_ : span.system_at_end;
     count += (end - below) - (system_end - system_below);
   }
   // A user sends only while a member, so every message of the user's own lies in one of the spans.
-  *unread = count - (own->record.total - mark->own_count);
+  *unread = count - (own->record.total - start_own);
   return status;
 }
 
@@ -171,6 +204,26 @@ Status Conversation::SettledUpTo(std::string_view user, std::string_view device,
     mark->effective = std::min(to, limit);
   }
   *settled = mark->effective;
+  return status;
+}
+
+Status Conversation::PeekSettled(std::string_view user, std::string_view device, uint64_t* settled) {
+  const Pair pair{user, device};
+  const bool known = marks_.contains(pair);
+  Status status = SettledUpTo(user, device, settled);
+  if (!known) marks_.erase(pair);
+  return status;
+}
+
+Status Conversation::KeepSettled(std::string_view user, std::string_view device, uint64_t to) {
+  uint64_t settled = 0;
+  DeviceMark* mark = nullptr;
+  Status status = SettledUpTo(user, device, &settled);
+  if (status.ok()) status = FindDeviceMark(user, device, &mark);
+  to = std::min(to, settled);
+  if (!status.ok() || to <= mark->acked.Prefix()) return status;
+  (void)mark->acked.Add(1, to);  // what begins at 1 always fits
+  store_->Put(Space::kMarks, key::Got(user, device, conv_), GotRecord{epoch(), mark->acked}.Encode());
   return status;
 }
 

@@ -64,7 +64,8 @@ std::unique_ptr<EmbeddedLog> OpenEmbeddedLog(std::unique_ptr<Kv> kv, EmbeddedLog
   return std::unique_ptr<EmbeddedLog>(new EmbeddedLog(std::move(context)));
 }
 
-EmbeddedLog::EmbeddedLog(std::unique_ptr<LogContext> context) : context_(std::move(context)) {}
+EmbeddedLog::EmbeddedLog(std::unique_ptr<LogContext> context)
+    : context_(std::move(context)), retention_(context_.get(), context_->options().retention) {}
 EmbeddedLog::~EmbeddedLog() = default;
 
 Safe EmbeddedLog::safe() const { return context_->kv().durable() ? Safe::kDisk : Safe::kMemory; }
@@ -157,6 +158,17 @@ bool EmbeddedLog::Tend(int64_t now_ms) {
   (void)SweepWindow(now_ms, kSweptAtOnce);
   (void)SweepTokens(now_ms, kSweptAtOnce);
   return !window_from_.empty() || !tokens_from_.empty();
+}
+
+int64_t EmbeddedLog::Retain(int64_t now_ms) {
+  if (!context_->options().retention.removes()) return -1;
+  if (failed_) return kRetryMs;  // the next Commit recovers
+  context_->AdvanceClock(now_ms);
+  int64_t again_ms = 0;
+  if (retention_.Slice(&again_ms).ok()) return again_ms;
+  failed_ = true;
+  context_->DropCaches();
+  return kRetryMs;
 }
 
 size_t EmbeddedLog::SweepWindow(int64_t now_ms, size_t max_keys) {

@@ -7,6 +7,7 @@
 
 #include "log/kv.h"
 #include "log/log.h"
+#include "log/retention.h"
 
 namespace everyonce {
 
@@ -26,6 +27,7 @@ struct EmbeddedLogOptions {
   // The store may have lost the tail of its logs (an opened backup copy, a repaired store): a new epoch for every log,
   // before anything is told or added.
   bool new_epochs = false;
+  RetentionOptions retention;
 };
 
 // The Log on a Kv: one synced write per group. Everything is answered inline. Single-threaded, and deterministic given
@@ -53,6 +55,7 @@ class EmbeddedLog final : public Log {
   void MembersOf(std::string_view conv, MembersDone done) override;
   void IssueTokens(std::string_view user, size_t count, int64_t now_ms, TokensDone done) override;
   bool Tend(int64_t now_ms) override;
+  int64_t Retain(int64_t now_ms) override;
   Safe safe() const override;
 
   // Removes window entries that have expired at `now_ms`, looking at no more than `max_keys`, and goes on there at the
@@ -79,6 +82,7 @@ class EmbeddedLog final : public Log {
   int64_t tried_at_ms_ = 0;
   std::string window_from_;  // where the sweeps go on; empty: at the beginning
   std::string tokens_from_;
+  Retention retention_;
 };
 
 // Null with *status telling where the store cannot be read (or, with new_epochs, written).

@@ -1,5 +1,6 @@
 #include "log/inspect.h"
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -55,6 +56,7 @@ Status WriteSummary(Kv* kv, Conversation* conversation, uint64_t generation, std
     WriteInteger(entry.first_seq, text);
     text->push_back(']');
   });
+  if (conversation->floor() != 0) writer.Integer("removedTo", conversation->floor());
   writer.Time("created", record.created_at_ms);
   if (last_at_ms != 0) writer.Time("last", last_at_ms);
   if (!record.creator.empty()) writer.String("creator", record.creator);
@@ -83,6 +85,7 @@ void WriteRecord(const EpochTable& epochs, uint64_t seq, const LogRecord& record
 // The page's messages, joined by commas. `more`: there are further ones.
 Status WriteMessages(Conversation* conversation, uint64_t after_seq, size_t limit, std::string* out, bool* more) {
   *more = false;
+  after_seq = std::max(after_seq, conversation->floor());
   if (after_seq >= conversation->head()) return Status::Ok();
   Status inner;
   size_t count = 0;

@@ -69,6 +69,9 @@ class Kv {
   using Visitor = std::function<bool(std::string_view key, std::string_view value)>;
   virtual Status Scan(Space space, std::string_view from, std::string_view to, bool reverse, const Visitor& visit) = 0;
 
+  // Much was removed from `space`: gives its room back soon, in the background. A hint; returns at once.
+  virtual void GiveBack(Space space) { (void)space; }
+
   // What an ack may claim after Write(sync = true): true for disk, false for memory.
   virtual bool durable() const = 0;
 

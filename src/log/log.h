@@ -166,6 +166,12 @@ struct LogCounters {
   uint64_t syncs = 0;       // writes that waited for the disk
   uint64_t failures = 0;    // groups whose write failed
   uint64_t cached_conversations = 0;
+  // Retention.
+  uint64_t removed_messages = 0;
+  uint64_t removed_bytes = 0;       // of their records
+  uint64_t retention_runs = 0;      // rounds over all conversations that came to their end
+  uint64_t retention_failures = 0;  // conversations that could not be looked at
+  int64_t retention_at_ms = 0;      // when the last round ended; 0: none has
 };
 
 class Log {
@@ -221,6 +227,11 @@ class Log {
   // A bounded slice of what has to be done now and then (forgetting what is out of its window), for idle moments. True:
   // there is more to do soon.
   virtual bool Tend(int64_t now_ms) { return now_ms < 0; }
+
+  // A bounded slice of what retention has to do (removing messages that are too old, too many, or acked by all), for
+  // every time that it asks for, also when there is no idle moment. Returns after how many ms to call it again; -1:
+  // never, since nothing is ever removed.
+  virtual int64_t Retain(int64_t now_ms) { return now_ms < 0 ? 0 : -1; }
 
   virtual Safe safe() const = 0;
 

@@ -178,6 +178,14 @@ void LogContext::Trim() {
   if (devices_.size() > 4 * options_.cache_conversations) devices_.clear();
 }
 
+void LogContext::Evict(std::string_view conv) {
+  const auto cached = by_conv_.find(conv);
+  if (cached == by_conv_.end()) return;
+  const auto entry = cached->second;
+  by_conv_.erase(cached);
+  conversations_.erase(entry);
+}
+
 Status LogContext::FindDevice(std::string_view user, std::string_view device, DeviceRecord** record) {
   std::string device_key = key::Device(user, device);
   const auto cached = devices_.find(device_key);

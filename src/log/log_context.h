@@ -38,6 +38,10 @@ class LogContext {
   Conversation* NewGroup(std::string_view conv);
   // Lowers the caches to their bounds. Never within a group.
   void Trim();
+  // Whether it is cached, and forgetting it: a look at every conversation must not push out those in use. Not within a
+  // group.
+  bool IsCached(std::string_view conv) const { return by_conv_.contains(conv); }
+  void Evict(std::string_view conv);
   size_t cached_conversations() const { return by_conv_.size(); }
 
   // The device's record, cached; zeros where there is none.

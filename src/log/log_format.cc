@@ -72,6 +72,9 @@ std::string ConversationRecord::Encode() const {
   value.writer.Varint(snapshot_seq);
   value.writer.Varint(system_count);
   value.writer.Varint(static_cast<uint64_t>(last_at_ms));
+  if (floor == 0) return value.bytes;
+  value.writer.Varint(floor);
+  value.writer.Varint(floor_system_count);
   return value.bytes;
 }
 
@@ -90,6 +93,25 @@ bool ConversationRecord::Decode(std::string_view value, ConversationRecord* reco
   record->snapshot_seq = reader.Varint();
   record->system_count = reader.Varint();
   record->last_at_ms = static_cast<int64_t>(reader.Varint());
+  if (reader.AtEnd()) return true;
+  record->floor = reader.Varint();
+  record->floor_system_count = reader.Varint();
+  return reader.AtEnd() && record->floor <= record->snapshot_seq;
+}
+
+std::string KeptAnswer::Encode() const {
+  Value value;
+  value.writer.Fixed64(mid);
+  value.writer.Varint(static_cast<uint64_t>(at_ms));
+  value.writer.Bytes(id);
+  return value.bytes;
+}
+
+bool KeptAnswer::Decode(std::string_view value, KeptAnswer* answer) {
+  ByteReader reader = Open(value);
+  answer->mid = reader.Fixed64();
+  answer->at_ms = static_cast<int64_t>(reader.Varint());
+  answer->id = reader.Bytes();
   return reader.AtEnd();
 }
 
@@ -254,6 +276,11 @@ std::string Producer(std::string_view conv, std::string_view user, std::string_v
 }
 std::string ProducerBlock(std::string_view conv, std::string_view user, std::string_view device, uint64_t block) {
   return WithNumber(Joined('b', {conv, user, device}), block);
+}
+std::string Answer(std::string_view conv, std::string_view user, std::string_view device, uint64_t n, uint64_t seq) {
+  std::string key = WithNumber(Joined('s', {conv, user, device}), n);
+  for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(seq >> shift));
+  return key;
 }
 std::string Got(std::string_view user, std::string_view device, std::string_view conv) {
   return Joined('g', {user, device, conv});

@@ -25,6 +25,7 @@ namespace everyonce {
 //                   u user 0 conv                   index: the user's conversations
 //   kProducers      p conv 0 user 0 device          Producer snapshot
 //                   b conv 0 user 0 device 0 block  answers to 64 consecutive n
+//                   s conv 0 user 0 device 0 n seq  KeptAnswer: a removed record that one of the last 64 n points at
 //   kMarks          g user 0 device 0 conv          what the device has acked
 //                   r user 0 conv                   the user's read mark
 //                   d user 0 device                 DeviceRecord
@@ -62,9 +63,22 @@ struct ConversationRecord {
   uint64_t snapshot_seq = 0;
   uint64_t system_count = 0;  // up to snapshot_seq
   int64_t last_at_ms = 0;
+  // Retention has removed all up to `floor`, which is never above snapshot_seq, and among it so many system.* messages.
+  uint64_t floor = 0;
+  uint64_t floor_system_count = 0;
 
   std::string Encode() const;
   [[nodiscard]] static bool Decode(std::string_view value, ConversationRecord* record);
+};
+
+// What a duplicate is told: of a record, or left of one that was removed.
+struct KeptAnswer {
+  uint64_t mid = 0;
+  int64_t at_ms = 0;
+  std::string id;
+
+  std::string Encode() const;
+  [[nodiscard]] static bool Decode(std::string_view value, KeptAnswer* answer);
 };
 
 // What a user may see: from..to, with the number of system.* messages before `from` and up to `to`.
@@ -129,6 +143,8 @@ std::string OwnBlock(std::string_view conv, std::string_view user, uint64_t firs
 std::string UserConversation(std::string_view user, std::string_view conv);
 std::string Producer(std::string_view conv, std::string_view user, std::string_view device);
 std::string ProducerBlock(std::string_view conv, std::string_view user, std::string_view device, uint64_t block);
+// Sorted by n, then seq: a package has several under its n.
+std::string Answer(std::string_view conv, std::string_view user, std::string_view device, uint64_t n, uint64_t seq);
 std::string Got(std::string_view user, std::string_view device, std::string_view conv);
 std::string Read(std::string_view user, std::string_view conv);
 std::string Device(std::string_view user, std::string_view device);

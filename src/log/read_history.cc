@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "log/page_filler.h"
 #include "log/read.h"
 
 namespace everyonce {
@@ -21,7 +22,8 @@ class HistoryReader {
       : conversation_(*conversation),
         spans_(query.user.empty() ? EverySeq() : *conversation->SpansOf(query.user)),
         budget_(query.limit, query.max_bytes),
-        page_(*page) {
+        page_(*page),
+        filler_(*conversation, &budget_, &page->items) {
     lowest_ = std::max<uint64_t>(query.after.value_or(0) + 1, NextVisible(spans_, 1));
     highest_ = conversation->VisibleHead(spans_);
     if (query.before) highest_ = *query.before == 0 ? 0 : std::min(highest_, *query.before - 1);
@@ -30,17 +32,23 @@ class HistoryReader {
   Status Upwards() {
     uint64_t seq = lowest_;
     while (seq <= highest_) {
+      const uint64_t removed_to = std::min(conversation_.floor(), highest_);
       const uint64_t visible = NextVisible(spans_, seq);
+      uint64_t next = seq + 1;
       bool added = false;
       Status status;
-      if (visible > seq) {
-        added = AddHole(seq, std::min(visible - 1, highest_));
+      if (seq <= removed_to) {
+        added = filler_.AddHole(seq, removed_to, kExpired);
+        next = removed_to + 1;
+      } else if (visible > seq) {
+        added = filler_.AddHole(seq, std::min(visible - 1, highest_));
+        next = visible;
       } else {
         status = AddMessage(seq, &added);
       }
       if (!status.ok()) return status;
       if (!added) break;
-      seq = std::max(visible, seq + (visible == seq ? 1 : 0));
+      seq = next;
     }
     page_.more = seq <= highest_;
     return Status::Ok();
@@ -50,16 +58,21 @@ class HistoryReader {
     uint64_t seq = highest_;
     while (seq >= lowest_ && seq > 0) {
       const uint64_t visible = PreviousVisible(spans_, seq);
+      uint64_t next = seq - 1;
       bool added = false;
       Status status;
-      if (visible < seq) {
-        added = AddHole(std::max(visible + 1, lowest_), seq);
+      if (seq <= conversation_.floor()) {
+        added = filler_.AddHole(lowest_, seq, kExpired);
+        next = lowest_ - 1;
+      } else if (visible < seq) {
+        added = filler_.AddHole(std::max({visible, conversation_.floor(), lowest_ - 1}) + 1, seq);
+        next = std::max(visible, conversation_.floor());
       } else {
         status = AddMessage(seq, &added);
       }
       if (!status.ok()) return status;
       if (!added) break;
-      seq = visible < seq ? visible : seq - 1;
+      seq = next;
     }
     page_.more = seq >= lowest_ && seq > 0;
     std::reverse(page_.items.begin(), page_.items.end());
@@ -67,16 +80,6 @@ class HistoryReader {
   }
 
  private:
-  bool AddHole(uint64_t from, uint64_t to) {
-    const size_t bytes = PageBytes(conversation_.conv().size(), 0);
-    if (!budget_.Fits(bytes)) return false;
-    budget_.Take(bytes);
-    PageItem item;
-    item.hole = {.span = {conversation_.conv(), conversation_.epoch(), from, to}, .reason = "not_visible"};
-    page_.items.push_back(std::move(item));
-    return true;
-  }
-
   Status AddMessage(uint64_t seq, bool* added) {
     std::string storage;
     LogRecord record;
@@ -86,11 +89,7 @@ class HistoryReader {
     if (!found) {
       return Status::Error(Code::kStoreCorrupt, conversation_.conv() + ": a hole at seq " + std::to_string(seq));
     }
-    const size_t bytes = PageBytesOf(conversation_, record);
-    *added = budget_.Fits(bytes);
-    if (!*added) return status;
-    budget_.Take(bytes);
-    page_.items.push_back({.message = MessageOf(conversation_, seq, record), .hole = {}});
+    *added = filler_.AddMessage(seq, record);
     return status;
   }
 
@@ -98,6 +97,7 @@ class HistoryReader {
   const VisibleSpans& spans_;
   PageBudget budget_;
   HistoryPage& page_;
+  PageFiller filler_;
   uint64_t lowest_ = 0;  // what is asked for
   uint64_t highest_ = 0;
 };

@@ -46,6 +46,12 @@ class NewestPager {
     Status status;
     bool full = false;
     while (status.ok() && seq > settled_ && !full) {
+      if (seq <= conversation_.floor()) {
+        seq = std::max(PreviousUnacked(seq), settled_);
+        full = seq > settled_ && !filler_.AddHole(settled_ + 1, seq, kExpired);
+        if (!full) seq = settled_;
+        break;
+      }
       const uint64_t visible = PreviousVisible(*spans_, seq);
       if (visible < seq) {
         full = !filler_.AddHole(std::max(visible, settled_) + 1, seq);
@@ -86,6 +92,12 @@ class NewestPager {
     Status status;
     bool full = false;
     while (status.ok() && seq <= end && !full) {
+      if (seq <= conversation_.floor()) {
+        const uint64_t to = std::min(conversation_.floor(), end);
+        full = !filler_.AddHole(seq, to, kExpired);
+        if (!full) seq = to + 1;
+        continue;
+      }
       const uint64_t visible = std::min(NextVisible(*spans_, seq), end + 1);
       if (visible > seq) {
         full = !filler_.AddHole(seq, visible - 1);

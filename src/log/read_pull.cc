@@ -52,17 +52,24 @@ class ConversationPager {
   }
 
  private:
-  // Goes over one stretch from next_ on: not visible, acked, or records.
+  // Goes over one stretch from next_ on: acked, removed, not visible, or records.
   Status Step() {
+    const uint64_t unacked = acked_->NextUnacked(next_);
+    if (unacked > next_) {
+      next_ = unacked;
+      return Status::Ok();
+    }
+    if (next_ <= conversation_.floor()) {
+      // One hole, whatever else was acked or not visible within it.
+      const uint64_t to = std::min(conversation_.floor(), limit_);
+      full_ = !filler_.AddHole(next_, to, kExpired);
+      if (!full_) next_ = to + 1;
+      return Status::Ok();
+    }
     const uint64_t visible = std::min(NextVisible(*spans_, next_), limit_ + 1);
     if (visible > next_) {
       full_ = !filler_.AddHole(next_, visible - 1);
       if (!full_) next_ = visible;
-      return Status::Ok();
-    }
-    const uint64_t unacked = acked_->NextUnacked(next_);
-    if (unacked > next_) {
-      next_ = unacked;
       return Status::Ok();
     }
     uint64_t end = limit_;

@@ -148,6 +148,27 @@ Status RocksKv::Scan(Space space, std::string_view from, std::string_view to, bo
   return FromRocksStatus(iterator->status(), impl_->options.dir, std::string("reading from ") + SpaceName(space));
 }
 
+// Removals take room themselves until they meet what they remove. In tables, many of them together call for a
+// compaction (FamilyOptions); in memory nobody looks at them, so they are written out.
+void RocksKv::GiveBack(Space space) {
+  if (!impl_->Usable().ok()) return;
+  rocksdb::FlushOptions how;
+  how.wait = false;
+  how.allow_write_stall = true;  // the other way waits
+  impl_->database->db->Flush(how, impl_->Family(space)).PermitUncheckedError();
+}
+
+Status RocksKv::Compact() {
+  if (Status status = impl_->Usable(); !status.ok()) return status;
+  rocksdb::CompactRangeOptions how;
+  how.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  for (rocksdb::ColumnFamilyHandle* family : impl_->database->families) {
+    const rocksdb::Status done = impl_->database->db->CompactRange(how, family, nullptr, nullptr);
+    if (!done.ok()) return FromRocksStatus(done, impl_->options.dir, "compacting");
+  }
+  return Status::Ok();
+}
+
 bool RocksKv::restored() const { return impl_->restored; }
 
 Status RocksKv::ForgetRestored() {

@@ -54,6 +54,7 @@ class RocksKv final : public Kv {
   Status Get(Space space, std::string_view key, std::string* value, bool* found) override;
   // An empty `to` means the end of the space.
   Status Scan(Space space, std::string_view from, std::string_view to, bool reverse, const Visitor& visit) override;
+  void GiveBack(Space space) override;
   bool durable() const override;
   uint64_t syncs() const override;
 
@@ -68,6 +69,9 @@ class RocksKv final : public Kv {
   // be made, kUnavailable. What a failure leaves behind is no store.
   // REQUIRES: `dir` is on the store's own file system.
   Status Checkpoint(const std::string& dir);
+
+  // Rewrites the tables of all spaces without what was removed. Waits for it: minutes on a large store.
+  Status Compact();
 
   RocksStats stats() const;
   const std::string& dir() const;

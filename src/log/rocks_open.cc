@@ -6,6 +6,7 @@
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
 
 #include <algorithm>
 #include <utility>
@@ -17,6 +18,8 @@ namespace {
 
 constexpr std::array<const char*, kSpaceCount> kSpaceNames = {"log",    "conversations", "marks",  "producers",
                                                               "window", "tokens",        "default"};
+
+constexpr size_t kNeighbours = 1000;
 
 rocksdb::CompressionType FastCompression() {
   const std::vector<rocksdb::CompressionType> supported = rocksdb::GetSupportedCompressions();
@@ -102,6 +105,12 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const RocksOptions& options, Space sp
   result.max_write_buffer_number = 3;
   if (space == Space::kLog) {
     result.memtable_insert_with_hint_prefix_extractor = std::make_shared<const ConversationOfKey>();
+  }
+  if (space == Space::kLog || space == Space::kWindow) {
+    // Removed in runs, by retention and when their window is over: a table with half of a thousand neighbours removed
+    // is compacted soon, which gives their room back.
+    result.table_properties_collector_factories.push_back(
+        rocksdb::NewCompactOnDeletionCollectorFactory(kNeighbours, kNeighbours / 2));
   }
   result.level_compaction_dynamic_level_bytes = true;
   result.force_consistency_checks = true;

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "log/kv.h"
 
@@ -18,6 +19,8 @@ class StagedStore {
   explicit StagedStore(Kv* kv) : kv_(kv) {}
 
   void Put(Space space, std::string key, std::string value);
+  // REQUIRES: nothing of the group has put this key or reads it again.
+  void Remove(Space space, std::string key) { batch_.Remove(space, std::move(key)); }
   // Returns where the value lies, for StagedValue.
   size_t PutRecord(std::string key, std::string value);
   // Valid until the next Put.

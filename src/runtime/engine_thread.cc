@@ -15,6 +15,7 @@ EngineThread::EngineThread(std::unique_ptr<Log> log, EngineOptions options, std:
   async_.data = this;
   timer_.data = this;
   thread_ = std::thread([this] { Run(); });
+  Signal();  // what is due by itself is due from the beginning
 }
 
 EngineThread::~EngineThread() {

@@ -34,7 +34,9 @@ describe('command line', () => {
     [['serve'], /--jwt-secret, --jwks or --insecure must be given/],
     [['serve', '--insecure', '--jwt-secret', 's'.repeat(32)], /exactly one/],
     [['serve', '--insecure', '--redis', 'redis://x'], /--redis is not in this version/],
-    [['serve', '--insecure', '--retention-days', '3'], /--retention-days is not in this version/],
+    [['serve', '--insecure', '--retention-days', '3d'], /--retention-days must be a whole number/],
+    [['serve', '--insecure', '--retention-days', '0'], /--retention-days must be a number from 0.01/],
+    [['serve', '--insecure', '--retention-messages', '0'], /--retention-messages must be a whole number from 1/],
     [['serve', '--insecure', '--durability', 'replicas=1'], /replicas is not in this version/],
     [['serve', '--insecure', '--durability', 'ram'], /--durability must be memory or disk/],
     [['serve', '--insecure', '--port', '80x'], /--port must be a whole number/],
@@ -68,11 +70,14 @@ describe('command line', () => {
         insecure: true,
         restored: undefined,
         serviceKey: undefined,
+        retention: undefined,
         origins: ['http://a', 'http://b'],
         dedup: { tokens: 'required' },
         limits: { rate: 0, window: 9 },
       },
     });
+    const flags = ['--retention-days', '3', '--retention-until-acked'];
+    assert.deepEqual(readFlags(flags).options.retention, { days: 3, messages: undefined, untilAcked: true });
     assert.deepEqual(readFlags([]).options.durability, { fsync: true });
     assert.deepEqual([readFlags([]).port, readFlags([]).host], [8080, '127.0.0.1']);
   });

@@ -21,6 +21,7 @@ describe('docs/server.md', () => {
     for (const [name, value] of Object.entries({
       data: `\`'${DEFAULTS.data}'\``,
       'durability.fsync': `\`${DEFAULTS.fsync}\``,
+      'retention.everyMs': `\`${DEFAULTS.retentionEveryMs}\``,
       'dedup.windowMs': `\`${DEFAULTS.dedupWindowMs}\``,
       'dedup.tokenTtlMs': `\`${DEFAULTS.tokenTtlMs}\``,
     })) {

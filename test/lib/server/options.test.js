@@ -41,10 +41,32 @@ describe('options', () => {
   });
 
   it('refuses options of later versions by name', () => {
-    for (const option of ['redis', 'retention', 'archive']) {
+    for (const option of ['redis', 'archive']) {
       refuses({ insecure, [option]: {} }, 'UNSUPPORTED', option);
     }
     refuses({ insecure, durability: { replicas: 1 } }, 'UNSUPPORTED', 'durability.replicas');
+  });
+
+  it('reads what is removed', () => {
+    assert.equal(readOptions({ insecure }).retention, null);
+    assert.equal(readOptions({ insecure, retention: {} }).retention, null);
+    assert.deepEqual(readOptions({ insecure, retention: { days: 0.5 } }).retention, {
+      maxAgeMs: 43_200_000,
+      messages: 0,
+      untilAcked: false,
+      everyMs: 60_000,
+    });
+    assert.deepEqual(
+      readOptions({ insecure, retention: { messages: 1e6, untilAcked: true, everyMs: 100 } }).retention,
+      {
+        maxAgeMs: 0,
+        messages: 1e6,
+        untilAcked: true,
+        everyMs: 100,
+      },
+    );
+    refuses({ insecure, retention: { everyMs: 1000 } }, 'BAD_OPTION', 'retention', /a rule/);
+    refuses({ insecure, retention: { untilAcked: false } }, 'BAD_OPTION', 'retention', /a rule/);
   });
 
   it('refuses what does not exist, at both levels', () => {
@@ -55,6 +77,15 @@ describe('options', () => {
   });
 
   const wrong = [
+    ['retention', 30],
+    ['retention', { weeks: 1 }, 'retention.weeks'],
+    ['retention', { days: 0 }, 'retention.days'],
+    ['retention', { days: '30' }, 'retention.days'],
+    ['retention', { days: NaN }, 'retention.days'],
+    ['retention', { messages: 0 }, 'retention.messages'],
+    ['retention', { messages: 1.5 }, 'retention.messages'],
+    ['retention', { untilAcked: 'yes' }, 'retention.untilAcked'],
+    ['retention', { days: 1, everyMs: 99 }, 'retention.everyMs'],
     ['data', 5],
     ['data', ''],
     ['data', 'a\0b'],
@@ -69,9 +100,9 @@ describe('options', () => {
     ['origins', ['*']],
     ['logger', 5],
   ];
-  for (const [option, value] of wrong) {
+  for (const [option, value, named = option] of wrong) {
     it(`refuses ${option}: ${JSON.stringify(value)}`, () =>
-      refuses({ insecure, [option]: value }, 'BAD_OPTION', option));
+      refuses({ insecure, [option]: value }, 'BAD_OPTION', named));
   }
 
   it('refuses wrong values inside groups, and says what it wants', () => {

@@ -40,6 +40,7 @@ describe('server', () => {
       tokens: 'off',
       tokenTtlMs: 86_400_000,
       tokenKey: undefined,
+      retention: null,
       events: { message: false },
     });
     return made.close();

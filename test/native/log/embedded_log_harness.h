@@ -29,6 +29,7 @@ class EmbeddedLogHarness {
     options.tokens = tokens;
     options.token_key = token_key;
     options.token_ttl_ms = token_ttl_ms;
+    options.retention = retention;
     log_ = OpenEmbeddedLog(std::make_unique<FaultKv>(disk_), options, &status);
     ASSERT_NE(log_, nullptr) << status.message;
   }
@@ -41,6 +42,7 @@ class EmbeddedLogHarness {
 
   EmbeddedLog& log() { return *log_; }
   FaultKv::Disk& disk() { return *disk_; }
+  std::shared_ptr<FaultKv::Disk> shared_disk() { return disk_; }
 
   std::vector<Outcome> CommitAll(const std::vector<Command>& group) {
     std::vector<Outcome> answers;
@@ -93,6 +95,7 @@ class EmbeddedLogHarness {
   bool tokens = false;
   std::string token_key;
   int64_t token_ttl_ms = 0;
+  RetentionOptions retention;
 
  private:
   std::shared_ptr<FaultKv::Disk> disk_ = std::make_shared<FaultKv::Disk>();
