@@ -20,7 +20,9 @@ import { WAYS } from './idempotency/ways.js';
 
 const LONG = Boolean(process.env.EVERYONCE_LONG);
 const SEED = Number(process.env.EVERYONCE_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const SIZE = LONG ? { keys: 10_000, processes: 8, kills: 40 } : { keys: 60, processes: 2, kills: 2 };
+const SIZE = LONG
+  ? { keys: Number(process.env.EVERYONCE_KEYS ?? 10_000), processes: 8, kills: 40 }
+  : { keys: 60, processes: 2, kills: 2 };
 const REPEATS = 0.3;
 
 /** Tables, and one item per key. @type {Record<string, (keys: string[]) => Promise<{ address: any, effects: () => Promise<string[]>, close: () => any }>>} */

@@ -6,7 +6,16 @@ import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** @type {{ child: import('node:child_process').ChildProcess, directory: string, signal: NodeJS.Signals }[]} */
+/**
+ * Waits for the server ($2 and its arguments), and stops it by the signal $1 when this process closes its end of the pipe, or is
+ * gone: however it ends, it leaves no server behind.
+ */
+const GUARD = `signal=$1; shift; exec 3<&0
+"$@" </dev/null 3<&- & server=$!
+(read _ <&3; kill -s "$signal" $server) >/dev/null 2>&1 & watch=$!
+wait $server; code=$?; kill $watch 2>/dev/null; exit $code`;
+
+/** @type {{ child: import('node:child_process').ChildProcess, directory: string }[]} */
 const running = [];
 
 /** As root, servers run as their own user: PostgreSQL refuses to be root. @param {string} name */
@@ -39,8 +48,12 @@ export function directoryFor(name, { uid, gid }) {
  * @param {{ uid?: number, gid?: number }} [daemon.identity]
  */
 export async function startDaemon({ command, args, directory, ready, signal = 'SIGKILL', identity = {} }) {
-  const child = spawn(command, args, { ...identity, cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
-  running.push({ child, directory, signal });
+  const child = spawn('/bin/sh', ['-c', GUARD, 'sh', signal.replace('SIG', ''), command, ...args], {
+    ...identity,
+    cwd: directory,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  running.push({ child, directory });
   let said = '';
   await new Promise((resolve, reject) => {
     const hear = (/** @type {Buffer} */ chunk) => {
@@ -55,29 +68,21 @@ export async function startDaemon({ command, args, directory, ready, signal = 'S
   // Whatever it says later is read and forgotten, or its pipe would fill.
   child.removeAllListeners('exit');
   child.unref();
-  for (const stream of [child.stdout, child.stderr]) /** @type {import('node:net').Socket} */ (stream).unref();
+  for (const stream of child.stdio) /** @type {import('node:net').Socket | null} */ (stream)?.unref();
 }
 
 /** Stops all that were started here. */
 export async function stopDaemons() {
-  for (const { child, directory, signal } of running.splice(0)) {
+  for (const { child, directory } of running.splice(0)) {
     child.ref();
     if (child.exitCode === null && child.signalCode === null) {
       const exited = once(child, 'exit');
-      child.kill(signal);
+      child.stdin?.end();
       await exited;
     }
     rmSync(directory, { recursive: true, force: true });
   }
 }
-
-// A process that ends by an error leaves no server behind.
-process.on('exit', () => {
-  for (const { child, directory } of running) {
-    child.kill('SIGKILL');
-    rmSync(directory, { recursive: true, force: true });
-  }
-});
 
 // Imported by a Mocha file: after all tests of the run.
 if (typeof after === 'function') {

@@ -17,6 +17,11 @@ const notation = { quote: (part) => `"${part.replaceAll('"', '""')}"`, parameter
 /** @param {any} error */
 const isBusy = (error) => typeof error?.code === 'string' && /^SQLITE_(BUSY|LOCKED)/.test(error.code);
 
+/** Prepared statements of each Database, by their text. @type {WeakMap<object, Map<string, any>>} */
+const preparedBy = new WeakMap();
+/** Texts are few: table and column names are all that differs in them. */
+const MAX_PREPARED = 100;
+
 export class SqliteDatabase {
   kind = /** @type {const} */ ('sqlite');
   now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
@@ -59,10 +64,23 @@ export class SqliteDatabase {
   /** Synchronous. @param {import('./statement.js').Statement} statement @returns {import('./steps.js').Answer} */
   run(statement) {
     const { text, values } = render(statement, notation);
-    const prepared = this.client.prepare(text);
+    const prepared = this.#prepare(text);
     const bound = values.map((value) => (typeof value === 'boolean' ? Number(value) : value));
     if (prepared.reader) return { rows: prepared.all(...bound), count: 0 };
     return { rows: [], count: prepared.run(...bound).changes };
+  }
+
+  /** @param {string} text */
+  #prepare(text) {
+    const known = preparedBy.get(this.client) ?? new Map();
+    preparedBy.set(this.client, known);
+    let prepared = known.get(text);
+    if (prepared === undefined) {
+      prepared = this.client.prepare(text);
+      if (known.size >= MAX_PREPARED) known.clear();
+      known.set(text, prepared);
+    }
+    return prepared;
   }
 
   /**

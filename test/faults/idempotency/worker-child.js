@@ -19,4 +19,6 @@ process.on('message', async (message) => {
     process.send({ delivery, error: String(error?.message), code: error?.code });
   }
 });
+// Whoever gave the orders is gone.
+process.on('disconnect', () => process.exit());
 process.send('ready');
