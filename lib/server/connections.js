@@ -8,6 +8,7 @@ import { Pause } from './edge.js';
 import { identify } from './identify.js';
 import { Inbox } from './inbox.js';
 import { bearerToken } from './origin.js';
+import { Rates } from './rates.js';
 import { Shares } from './shares.js';
 
 /**
@@ -21,6 +22,7 @@ import { Shares } from './shares.js';
  * @typedef {object} ConnectionsOptions
  * @property {Authenticator} authenticate
  * @property {number} [perUser] connections that a user may have at once; 0: no limit
+ * @property {number} [userConnects] new connections of a user per second, averaged over 10 s; 0: no limit
  * @property {import('./wheel.js').Wheel} wheel
  * @property {import('./metrics.js').Metrics} metrics
  * @property {(error: import('../protocol/errors.js').EveryonceError) => void} fault what the application did wrong, for its `error` listeners
@@ -39,6 +41,7 @@ export class Connections {
   #inbox;
   #options;
   #users;
+  #userConnects;
   /** The newest connection of each user's device. @type {Map<string, Connection>} */
   #byDevice = new Map();
 
@@ -46,6 +49,7 @@ export class Connections {
   constructor(options) {
     this.#options = options;
     this.#users = new Shares(options.perUser ?? 0);
+    this.#userConnects = new Rates(options.userConnects ?? 0);
     this.#inbox = new Inbox({
       submit: (bytes, index, count) => this.#engine?.submit(bytes, index, count) ?? count,
       pauseAll: () => this.#pauseAll(),
@@ -86,7 +90,7 @@ export class Connections {
     const id = this.#nextId();
     const connection = new Connection(id, edge, request, (expired, code) => this.#expired(expired, code));
     this.#byId.set(id, connection);
-    this.#engine?.open(id);
+    this.#engine?.open(id, edge.remoteAddress);
     connection.expect(this.#options.wheel, EDGE.helloTimeoutMs, CLOSE.noHello);
     return id;
   }
@@ -194,6 +198,11 @@ export class Connections {
    * @param {import('./authenticate.js').Identity} identity
    */
   #accept(connection, device, { user, expiresAt }) {
+    const waitMs = this.#userConnects.take(user, this.#options.wheel.clockMs());
+    if (waitMs > 0) {
+      connection.edge.close(CLOSE.rateLimited, `too many new connections of this user, again in ${waitMs} ms`);
+      return;
+    }
     // The engine will close the device's older connection (4409): its share is this one's, also at the limit.
     const key = `${user} ${device}`;
     const older = this.#byDevice.get(key);

@@ -56,13 +56,41 @@ export const LIMITS = Object.freeze({
     unit: 'packets/s',
     what: 'one connection, averaged over 10 s; 0: no limit; `rate_limited`, 4429',
   },
+  userRate: {
+    value: 1000,
+    min: 0,
+    max: 10_000_000,
+    unit: 'packets/s',
+    what: 'all connections of one user; left out: ten times `limits.rate`; 0: no limit; `rate_limited`, 4429',
+  },
+  addressRate: {
+    value: 0,
+    min: 0,
+    max: 10_000_000,
+    unit: 'packets/s',
+    what: 'all connections of one address (see `trustProxy`); 0: no limit; `rate_limited`, 4429',
+  },
+  userConnects: {
+    value: 100,
+    min: 0,
+    max: 1_000_000,
+    unit: 'connections/s',
+    what: 'new ones of one user, averaged over 10 s; 0: no limit; 4429',
+  },
+  addressConnects: {
+    value: 0,
+    min: 0,
+    max: 1_000_000,
+    unit: 'connections/s',
+    what: 'new ones of one address, averaged over 10 s; 0: no limit; 4429',
+  },
   connections: { value: 100_000, min: 1, max: 4_000_000, unit: 'sockets', what: 'open at once; 1013' },
   perAddress: {
     value: 0,
     min: 0,
     max: 4_000_000,
     unit: 'sockets',
-    what: 'of one address at once; 0: no limit (behind a proxy all have its address); 1013',
+    what: 'of one address at once (see `trustProxy`); 0: no limit; 1013',
   },
   perUser: { value: 1000, min: 0, max: 4_000_000, unit: 'connections', what: 'of one user at once; 0: no limit; 1013' },
   buffered: {
@@ -80,6 +108,9 @@ export const LIMITS = Object.freeze({
     what: 'from the first part of a package to the last; `package_incomplete`',
   },
 });
+
+/** `limits.userRate` where it is left out: so many times `limits.rate`. */
+export const USER_RATE_FACTOR = 10;
 
 /** The edge's own numbers. */
 export const EDGE = Object.freeze({

@@ -21,13 +21,14 @@ export const Pause = Object.freeze({
  * @typedef {object} EdgeConnection
  * @property {(bytes: Uint8Array, shared: boolean) => void} write complete WebSocket frames; ignored once it is closing.
  *   `shared`: the bytes are part of a larger buffer that must not be kept alive by a slow peer
- * @property {(code: number) => void} close sends a close frame after what was written; idempotent. It is read no more
+ * @property {(code: number, reason?: string) => void} close sends a close frame after what was written; idempotent. It is
+ *   read no more. `reason`: for a person, at most 123 bytes
  * @property {() => void} terminate cuts it
  * @property {(reason: number) => void} pause stops reading, for a reason of `Pause`; frames that are already here still
  *   come
  * @property {(reason: number) => void} resume takes one reason away
  * @property {number} bufferedAmount bytes written and not yet taken by the operating system
- * @property {string} remoteAddress
+ * @property {string} remoteAddress the one that limits count by; '' where it is not known
  * @property {boolean} isPaused
  */
 

@@ -5,6 +5,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { isMessageId, isUser } from '../protocol/identifiers.js';
 import { LIMITS as PROTOCOL } from '../protocol/constants.js';
 import { changeMembers, createConversation, issueTokens, publish } from './calls.js';
+import { clientAddress } from './address.js';
 import { EDGE } from './defaults.js';
 import { drop, readJson } from './http-body.js';
 import { HttpError, httpErrorOf } from './http-error.js';
@@ -21,7 +22,7 @@ import { Rates } from './rates.js';
 
 /**
  * @typedef {object} HttpCallsOptions
- * @property {Pick<import('./options.js').Settings, 'authenticate' | 'serviceKey' | 'origins' | 'loopbackOnly' | 'limits' | 'tokens'>} settings
+ * @property {Pick<import('./options.js').Settings, 'authenticate' | 'serviceKey' | 'origins' | 'loopbackOnly' | 'limits' | 'tokens' | 'trustProxy'>} settings
  * @property {Requests} requests
  * @property {() => boolean} isClosing
  * @property {() => number} clockMs does not go back
@@ -137,11 +138,11 @@ export class HttpCalls {
   async #callerOf(request) {
     const { settings, clockMs, fault } = this.#options;
     const { headers, socket } = request;
-    const address = socket.remoteAddress ?? '';
+    const address = clientAddress(headers, socket.remoteAddress, settings.trustProxy);
     if (!isOriginAllowed(headers, settings.origins)) {
       throw new HttpError(403, 'forbidden', 'pages of this origin may not connect');
     }
-    if (settings.loopbackOnly && !(isLoopbackAddress(address) && isLoopbackHost(headers.host))) {
+    if (settings.loopbackOnly && !(isLoopbackAddress(socket.remoteAddress) && isLoopbackHost(headers.host))) {
       throw new HttpError(403, 'forbidden', 'this server is for its own machine only');
     }
     const token = bearerToken(headers);

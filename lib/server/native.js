@@ -12,8 +12,8 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {boolean} fsync sync each group of commits before it is acked
  * @property {boolean} [restored] begin new epochs: the store may have lost the end of its logs
  * @property {string} node name of this server, told in `welcome`
- * @property {{ frame: number, body: number, window: number, page: number, rate: number, packageTimeout?: number }} limits
- *   bytes, bytes, messages, items, packets per second, ms
+ * @property {{ frame: number, body: number, window: number, page: number, rate: number, userRate?: number,
+ *   addressRate?: number, packageTimeout?: number }} limits bytes, bytes, messages, items, packets per second (thrice), ms
  * @property {number} dedupWindowMs how long an `id` without `n` is remembered
  * @property {'off' | 'accepted' | 'required'} [tokens] what ids of messages must be: any; good where they look like tokens; tokens
  * @property {number} [tokenTtlMs] how long a token is good
@@ -28,7 +28,7 @@ import { EveryonceError } from '../protocol/errors.js';
  * chooses. All methods return at once; answers come to the `onBatch` given to its constructor.
  *
  * @typedef {object} Engine
- * @property {(connection: number) => void} open a socket was upgraded
+ * @property {(connection: number, address?: string) => void} open a socket was upgraded; connections of one address share a rate
  * @property {(bytes: Buffer, index: Uint32Array, count: number) => number} submit takes received frames, triplets of
  *   (connection, offset, length) into `bytes`; copies them; returns how many it took from the front
  * @property {(connection: number, user: string) => void} accept who a kAuthenticate record's connection is

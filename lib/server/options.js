@@ -3,7 +3,7 @@
 
 import { EveryonceError } from '../protocol/errors.js';
 import { byKeySet, bySecret, tokenIsUser } from './authenticate.js';
-import { DEFAULTS, LIMITS } from './defaults.js';
+import { DEFAULTS, LIMITS, USER_RATE_FACTOR } from './defaults.js';
 
 /**
  * @typedef {object} Logger pino-compatible
@@ -29,8 +29,10 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  * @property {string} [serviceKey] who brings it over HTTP as `Authorization: Bearer` acts for everybody
  * @property {string[]} [origins] browsers' pages that may connect, as `https://example.com`; default: the same host's
  * @property {{ frame?: number, body?: number, window?: number, page?: number, rate?: number, connections?: number,
- *   perAddress?: number, perUser?: number,
- *   buffered?: number, packageTimeout?: number }} [limits] see docs/server.md
+ *   perAddress?: number, perUser?: number, userRate?: number, addressRate?: number, userConnects?: number,
+ *   addressConnects?: number, buffered?: number, packageTimeout?: number }} [limits] see docs/server.md
+ * @property {boolean | number} [trustProxy] how many proxies of your own stand in front (true: one): the address that the
+ *   first of them saw, by X-Forwarded-For, is the one that limits count; default: none
  * @property {{ windowMs?: number, tokens?: 'off' | 'accepted' | 'required', tokenTtlMs?: number, tokenKey?: string }} [dedup]
  *   see docs/server.md, Tokens
  * @property {{ days?: number, messages?: number, untilAcked?: boolean, everyMs?: number }} [retention] what is removed;
@@ -50,8 +52,9 @@ import { DEFAULTS, LIMITS } from './defaults.js';
  * @property {boolean} restored
  * @property {string} node
  * @property {{ frame: number, body: number, window: number, page: number, rate: number, connections: number,
- *   perAddress: number, perUser: number,
- *   buffered: number, packageTimeout: number }} limits
+ *   perAddress: number, perUser: number, userRate: number, addressRate: number, userConnects: number,
+ *   addressConnects: number, buffered: number, packageTimeout: number }} limits
+ * @property {number} trustProxy proxies in front
  * @property {number} dedupWindowMs
  * @property {'off' | 'accepted' | 'required'} tokens
  * @property {number} tokenTtlMs
@@ -75,7 +78,7 @@ import { DEFAULTS, LIMITS } from './defaults.js';
 
 const KNOWN = new Set([
   ...['data', 'memory', 'durability', 'authenticate', 'authorize', 'jwtSecret', 'jwks', 'insecure'],
-  ...['serviceKey', 'origins', 'limits', 'dedup', 'retention', 'logger', 'node', 'restored'],
+  ...['serviceKey', 'origins', 'limits', 'dedup', 'retention', 'logger', 'node', 'restored', 'trustProxy'],
 ]);
 
 /** Part of the public API, but of a later version. */
@@ -105,6 +108,7 @@ export function readOptions(options = {}) {
     restored: readRestored(options),
     node: readNode(options.node),
     limits: readLimits(options.limits),
+    trustProxy: readTrustProxy(options.trustProxy),
     ...readDedup(options.dedup),
     retention: readRetention(options.retention),
     ...readAuthentication(options),
@@ -209,8 +213,17 @@ function readLimits(limits = {}) {
     need(good, `limits.${name}`, value, `an integer from ${min} to ${max} (${unit})`);
     /** @type {Record<string, number>} */ (read)[name] = value;
   }
+  if (limits.userRate === undefined) read.userRate = Math.min(LIMITS.userRate.max, read.rate * USER_RATE_FACTOR);
   need(read.body < read.frame, 'limits.body', read.body, `less than limits.frame (${read.frame}), which carries it`);
   return read;
+}
+
+/** @param {ServerOptions['trustProxy']} trust */
+function readTrustProxy(trust = 0) {
+  const proxies = typeof trust === 'boolean' ? Number(trust) : trust;
+  const good = Number.isSafeInteger(proxies) && proxies >= 0 && proxies <= 16;
+  need(good, 'trustProxy', trust, 'true, false, or how many proxies stand in front, 0 to 16');
+  return proxies;
 }
 
 /** @param {ServerOptions['dedup']} dedup */

@@ -4,6 +4,10 @@
 import { EDGE } from './defaults.js';
 
 const SECONDS = 10;
+/** A bucket that rested so long is full, and as good as none. */
+const REST_MS = SECONDS * 1000;
+/** Buckets looked at for that, each time: more than one comes in, so that they go faster than they come. */
+const LOOKS = 4;
 
 export class Rates {
   /** Least recently used first. @type {Map<string, { tokens: number, atMs: number }>} */
@@ -41,12 +45,18 @@ export class Rates {
     bucket.atMs = nowMs;
     this.#buckets.delete(key);
     this.#buckets.set(key, bucket);
-    if (this.#buckets.size > this.#maxKeys) {
-      const [oldest] = this.#buckets.keys();
-      this.#buckets.delete(oldest);
-    }
+    this.#forget(nowMs);
     if (bucket.tokens < cost) return Math.max(1, Math.ceil(((cost - bucket.tokens) * 1000) / this.#perSecond));
     bucket.tokens -= cost;
     return 0;
+  }
+
+  /** @param {number} nowMs */
+  #forget(nowMs) {
+    let looks = LOOKS;
+    for (const [key, { atMs }] of this.#buckets) {
+      if (looks-- === 0 || (this.#buckets.size <= this.#maxKeys && nowMs - atMs < REST_MS)) return;
+      this.#buckets.delete(key);
+    }
   }
 }

@@ -110,6 +110,7 @@ export class Server extends EventEmitter {
     this.#connections = new Connections({
       authenticate: settings.authenticate,
       perUser: settings.limits.perUser,
+      userConnects: settings.limits.userConnects,
       wheel: this.#wheel,
       metrics: this.#metrics,
       fault: (error) => this.#fault(error),
@@ -333,8 +334,8 @@ export class Server extends EventEmitter {
   /** @param {import('./native.js').EngineConstructor} Engine */
   #open(Engine) {
     const { data, fsync, restored, node, limits, dedupWindowMs, tokens, tokenTtlMs, tokenKey, retention } = this.#settings;
-    const { frame, body, window, page, rate, packageTimeout } = limits;
-    const engineLimits = { frame, body, window, page, rate, packageTimeout };
+    const { frame, body, window, page, rate, userRate, addressRate, packageTimeout } = limits;
+    const engineLimits = { frame, body, window, page, rate, userRate, addressRate, packageTimeout };
     const dedup = { dedupWindowMs, tokens, tokenTtlMs, tokenKey };
     const options = { data, fsync, restored, node, limits: engineLimits, ...dedup, retention };
     try {

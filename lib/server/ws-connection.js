@@ -28,12 +28,13 @@ export class WsConnection {
    * @param {import('ws').WebSocket} ws
    * @param {import('node:net').Socket} socket the one from the `upgrade` event
    * @param {import('./ws-edge.js').WsEdge} edge
+   * @param {string} remoteAddress see EdgeConnection
    */
-  constructor(ws, socket, edge) {
+  constructor(ws, socket, edge, remoteAddress) {
     this.#ws = ws;
     this.#socket = socket;
     this.#edge = edge;
-    this.remoteAddress = socket.remoteAddress ?? '';
+    this.remoteAddress = remoteAddress;
     this.#heardMs = this.#pingedMs = edge.wheel.nowMs;
   }
 
@@ -77,9 +78,9 @@ export class WsConnection {
     if (socket.writableLength > this.#edge.bufferedBytes) this.#overflowing();
   }
 
-  /** @param {number} code */
-  close(code) {
-    if (this.#ws.readyState === OPEN) this.#ws.close(code);
+  /** @param {number} code @param {string} [reason] */
+  close(code, reason) {
+    if (this.#ws.readyState === OPEN) this.#ws.close(code, reason);
     this.#gone(code);
   }
 

@@ -2,14 +2,18 @@
 
 import { WebSocketServer } from 'ws';
 import { CLOSE, SUBPROTOCOL } from '../protocol/constants.js';
+import { clientAddress } from './address.js';
 import { EDGE } from './defaults.js';
 import { isLoopbackAddress, isLoopbackHost, isOriginAllowed } from './origin.js';
+import { Rates } from './rates.js';
 import { Shares } from './shares.js';
 import { WsConnection } from './ws-connection.js';
 
 /**
  * @typedef {object} EdgeOptions
- * @property {{ frame: number, connections: number, perAddress?: number, buffered: number }} limits bytes, sockets, sockets, bytes
+ * @property {{ frame: number, connections: number, perAddress?: number, addressConnects?: number, buffered: number }} limits
+ *   bytes, sockets, sockets, sockets per second, bytes
+ * @property {number} [trustProxy] proxies in front, see clientAddress
  * @property {ReadonlySet<string> | null} origins see isOriginAllowed
  * @property {boolean} loopbackOnly refuse whoever is not on this machine
  */
@@ -20,6 +24,7 @@ export class WsEdge {
   /** @type {Set<WsConnection>} */
   #connections = new Set();
   #addresses;
+  #addressConnects;
   #open = true;
   /** @type {(() => void) | undefined} */
   #whenEmpty;
@@ -35,6 +40,7 @@ export class WsEdge {
     this.wheel = wheel;
     this.bufferedBytes = options.limits.buffered;
     this.#addresses = new Shares(options.limits.perAddress ?? 0);
+    this.#addressConnects = new Rates(options.limits.addressConnects ?? 0);
     /** @type {import('ws').ServerOptions & { closeTimeout: number }} its types lag behind */
     const wsOptions = {
       noServer: true,
@@ -67,13 +73,16 @@ export class WsEdge {
       return;
     }
     this.#server.handleUpgrade(request, socket, head, (ws) => {
+      const address = clientAddress(request.headers, socket.remoteAddress, this.#options.trustProxy ?? 0);
+      const waitMs = this.#addressConnects.take(address, this.wheel.clockMs());
       const isFull = this.#connections.size >= this.#options.limits.connections;
-      if (isFull || !this.#addresses.take(socket.remoteAddress ?? '')) {
+      if (waitMs > 0 || isFull || !this.#addresses.take(address)) {
         ws.on('error', () => {});
-        ws.close(CLOSE.overloaded);
+        if (waitMs > 0) ws.close(CLOSE.rateLimited, `too many new connections of this address, again in ${waitMs} ms`);
+        else ws.close(CLOSE.overloaded);
         return;
       }
-      const connection = new WsConnection(ws, socket, this);
+      const connection = new WsConnection(ws, socket, this, address);
       this.#connections.add(connection);
       connection.open(request);
     });

@@ -187,7 +187,8 @@ bool EngineObject::Control(const Napi::CallbackInfo& info, Input input) {
 }
 
 Napi::Value EngineObject::Open(const Napi::CallbackInfo& info) {
-  Control(info, {.kind = InputKind::kOpen});
+  const std::string address = info[1].IsString() ? info[1].As<Napi::String>().Utf8Value() : "";
+  Control(info, {.kind = InputKind::kOpen, .user = address});
   return env_.Undefined();
 }
 

@@ -36,12 +36,20 @@ bool ReadLimits(const Napi::Object& object, EngineOptions* engine) {
     return false;
   }
   engine->package_timeout_ms = static_cast<int64_t>(package_timeout_ms);
+  double user_rate = 0;
+  double address_rate = 0;
+  if (!object.Get("userRate").IsUndefined() && !ReadInteger(object, "userRate", 0, 1e9, &user_rate)) return false;
+  if (!object.Get("addressRate").IsUndefined() && !ReadInteger(object, "addressRate", 0, 1e9, &address_rate)) {
+    return false;
+  }
   Limits* limits = &engine->limits;
   limits->frame_bytes = static_cast<size_t>(frame);
   limits->body_bytes = static_cast<size_t>(body);
   limits->window = static_cast<uint32_t>(window);
   limits->page = static_cast<uint32_t>(page);
   limits->rate = static_cast<uint32_t>(rate);
+  limits->user_rate = static_cast<uint32_t>(user_rate);
+  limits->address_rate = static_cast<uint32_t>(address_rate);
   return true;
 }
 

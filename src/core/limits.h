@@ -54,6 +54,9 @@ struct Limits {
   uint32_t window = 256;  // messages pushed to one device and not acked, over all conversations
   uint32_t page = 200;    // items of one page
   uint32_t rate = 100;    // packets per second and connection, averaged over 10 s; 0: no limit
+  // The same over all connections of one user, of one address; not told to clients.
+  uint32_t user_rate = 0;
+  uint32_t address_rate = 0;
 };
 
 }  // namespace everyonce

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -10,6 +11,7 @@
 #include "core/packet.h"
 #include "core/packet_writer.h"
 #include "engine/rate_limiter.h"
+#include "engine/shared_rates.h"
 #include "log/log.h"
 
 namespace everyonce {
@@ -114,6 +116,8 @@ struct Connection {
   FrameJoiner out;  // what is owed to it at the end of the step
 
   RateLimiter rate;
+  std::shared_ptr<SharedRate> user_rate;  // with the user's other connections; null: no limit
+  std::shared_ptr<SharedRate> address_rate;
   WindowCounter refused;
   WindowCounter malformed;
 };

@@ -41,7 +41,11 @@ uint32_t CostOf(const DecodedPacket& decoded) {
 }  // namespace
 
 Engine::Engine(Log* log, EngineOptions options)
-    : log_(log), options_(std::move(options)), packages_(options_.package_limits, options_.package_timeout_ms) {}
+    : log_(log),
+      options_(std::move(options)),
+      user_rates_(options_.limits.user_rate),
+      address_rates_(options_.limits.address_rate),
+      packages_(options_.package_limits, options_.package_timeout_ms) {}
 Engine::~Engine() = default;
 
 Connection* Engine::Find(ConnectionId id) {
@@ -58,14 +62,17 @@ Connection& Engine::Insert(ConnectionId id, bool application) {
   return inserted;
 }
 
-void Engine::Open(uint32_t connection) {
-  if (Find(connection) == nullptr) Insert(connection, false);
+void Engine::Open(uint32_t connection, std::string_view address) {
+  if (Find(connection) != nullptr) return;
+  Connection& opened = Insert(connection, false);
+  if (!address.empty()) opened.address_rate = address_rates_.Of(address, now_.steady_ms);
 }
 
 void Engine::Accept(uint32_t id, std::string_view user) {
   Connection* connection = Find(id);
   if (connection == nullptr || connection->phase != Phase::kAuthenticating) return;
   connection->user = user;
+  connection->user_rate = user_rates_.Of(user, now_.steady_ms);
   connection->phase = Phase::kEntering;
   MakeReady(*connection);
 }
@@ -214,10 +221,27 @@ bool Engine::WithinRate(Connection& connection, const DecodedPacket& decoded) {
     return true;
   }
   const int64_t retry_ms = connection.rate.Take(now_.steady_ms, CostOf(decoded));
-  if (retry_ms == 0) return true;
+  if (retry_ms == 0) {
+    return WithinShared(connection, connection.user_rate.get(), decoded) &&
+           WithinShared(connection, connection.address_rate.get(), decoded);
+  }
   RefuseForNow(connection, decoded, "More packets than the server's rate allows; wait, then send the same again.",
                retry_ms);
   if (connection.refused.Add(now_.steady_ms) >= uint64_t{10} * options_.limits.rate) Shut(connection, 4429);
+  return false;
+}
+
+// The same for what several connections share: who goes on after ten times as many warnings as packets were allowed is
+// the one that is closed.
+bool Engine::WithinShared(Connection& connection, SharedRate* shared, const DecodedPacket& decoded) {
+  if (shared == nullptr) return true;
+  const int64_t retry_ms = shared->rate.Take(now_.steady_ms, CostOf(decoded));
+  if (retry_ms == 0) return true;
+  RefuseForNow(connection, decoded, "More packets than all your connections together may send; wait, then send again.",
+               retry_ms);
+  const bool of_user = shared == connection.user_rate.get();
+  const uint32_t per_second = (of_user ? user_rates_ : address_rates_).per_second();
+  if (shared->refused.Add(now_.steady_ms) >= uint64_t{10} * per_second) Shut(connection, 4429);
   return false;
 }
 

@@ -77,8 +77,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Inputs. They only gather; Step does the work. Unknown connection ids are ignored: the edge may be late.
-  void Open(uint32_t connection);
-  void Accept(uint32_t connection, std::string_view user);  // the answer to kAuthenticate
+  void Open(uint32_t connection, std::string_view address = {});  // whose rate it shares; empty: nobody's
+  void Accept(uint32_t connection, std::string_view user);        // the answer to kAuthenticate
   void Close(uint32_t connection);
   void SetLagging(uint32_t connection, bool lagging);
   // Returns how many packets the frame held.
@@ -128,6 +128,7 @@ class Engine {
   void MakeReady(Connection& connection);
   void ProcessInbox(Connection& connection);
   bool WithinRate(Connection& connection, const DecodedPacket& decoded);
+  bool WithinShared(Connection& connection, SharedRate* shared, const DecodedPacket& decoded);
   void Handle(Connection& connection, DecodedPacket decoded);
   void Refuse(Connection& connection, const PacketError& error);
   void RefuseWaiting(Connection& connection);
@@ -234,6 +235,8 @@ class Engine {
   std::unordered_map<ConnectionId, Asking> asking_;       // where something waits for the authorize hook
   std::unordered_map<uint32_t, ConnectionId> questions_;  // unanswered kAuthorize; the edge answers each in time
   uint32_t last_question_ = 0;
+  SharedRates user_rates_;
+  SharedRates address_rates_;
   // (conv, user) whose marks rose since the last receipts went out; bounded by what is acked in that interval.
   std::unordered_map<std::string, std::unordered_map<std::string, Receipt>> receipts_;
   std::vector<std::pair<ConnectionId, std::vector<std::string>>>

@@ -100,6 +100,8 @@ void Engine::Pull(Connection& connection, Packet packet) {
     pending.then = [this, last, rid_json = packet.rid_json, query](Connection* pulling, const Command& done,
                                                                    Outcome& outcome) {
       Acked(pulling, done, outcome);
+      // The application has pulled for a device: its own connection has that much less to ack.
+      if (pulling != nullptr && pulling->application) Acked(FindDevice(done.user, done.device), done, outcome);
       if (pulling == nullptr || !last) return;
       if (outcome.code == Code::kUnavailable) {
         return SendError(

@@ -177,7 +177,7 @@ void EngineThread::Take(Input& input) {
     case InputKind::kFrames:  // TakeIn has them
       return;
     case InputKind::kOpen:
-      return engine_->Open(input.id);
+      return engine_->Open(input.id, input.user);
     case InputKind::kAccept:
       return engine_->Accept(input.id, input.user);
     case InputKind::kClose:

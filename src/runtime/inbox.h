@@ -33,7 +33,7 @@ struct Input {
   bool flag = false;        // kLagging, kMessageEvents, kAuthorized; kRequest: handed on for a client
   uint32_t id = 0;          // connection, request or question; kTask: a request, answered by what the task gives
   int64_t after_ms = 0;     // kDrain
-  std::string user = {};    // kAccept, kRequest
+  std::string user = {};    // kAccept, kRequest; kOpen: the address
   std::string device = {};  // kRequest: on whose behalf; empty: the application itself
   std::string bytes = {};   // kFrames: all frames one behind the other; kRequest: the packet
   std::vector<FrameSpan> frames = {};  // kFrames

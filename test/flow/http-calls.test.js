@@ -111,6 +111,24 @@ describe('flow: http calls', () => {
     assert.equal((await server.history(DM)).items.length, 1);
   });
 
+  it("takes the application's own cookie, from its own pages only", async () => {
+    const users = new Map([['session=one', 'alice']]);
+    const authenticate = ({ request, token }) => {
+      const user = token === null ? users.get(request.headers.cookie) : undefined;
+      return user ? { user } : null;
+    };
+    await start({ authenticate });
+    const origin = `http://127.0.0.1:${server.port}`;
+    const ask = async (headers) => (await publish({ conv: DM, body: 1 }, { token: null, headers })).slice(0, 2);
+    const [status, { seq, dup }] = await ask({ origin, cookie: 'session=one' });
+    assert.deepEqual([status, seq, dup], [200, 1, false]);
+    assert.deepEqual((await ask({ origin, cookie: 'session=one' }))[1].dup, true);
+    assert.deepEqual(await ask({ origin, cookie: 'session=two' }), [401, 'unauthenticated']);
+    assert.deepEqual(await ask({ origin: 'https://elsewhere.example', cookie: 'session=one' }), [403, 'forbidden']);
+    assert.deepEqual(await ask({ cookie: 'session=one' }), [401, 'unauthenticated'], 'any page can send a cookie');
+    assert.equal((await server.history(DM)).items[0].from, 'alice');
+  });
+
   it('refuses what is malformed, by name', async () => {
     await start();
     const wrong = [

@@ -42,10 +42,28 @@ describe('connections', () => {
     const { engine, open, connections } = makeWorld();
     const [a, b] = [open(), open()];
     assert.notEqual(a.id, b.id);
-    assert.deepEqual(engine.of('open'), [[a.id], [b.id]]);
+    assert.deepEqual(engine.of('open'), [
+      [a.id, '127.0.0.1'],
+      [b.id, '127.0.0.1'],
+    ]);
     a.close(1000);
     assert.deepEqual(engine.of('close'), [[a.id]]);
     assert.equal(connections.size, 1);
+  });
+
+  it('closes with 4429 who connects too often, and says when to come again', async () => {
+    const { engine, open, connections } = makeWorld(undefined, { userConnects: 1 });
+    const enter = async (token) => {
+      const edge = open();
+      await connections.authenticate(edge.id, { ...hello(token), device: `d${edge.id}` });
+      edge.close(1000);
+      return edge;
+    };
+    for (let i = 0; i < 10; i++) assert.equal((await enter('alice')).closedWith, 1000);
+    const refused = await enter('alice');
+    assert.deepEqual([refused.closedWith, refused.reason], [4429, 'too many new connections of this user, again in 1000 ms']); // prettier-ignore
+    assert.equal((await enter('bob')).closedWith, 1000);
+    assert.equal(engine.of('accept').length, 11);
   });
 
   it('closes with 1013 above the limit of one user, until one of his is gone', async () => {

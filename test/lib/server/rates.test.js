@@ -14,6 +14,21 @@ describe('rates', () => {
     assert.ok(rates.take('a', 100_000) > 0);
   });
 
+  it('forgets who rested until his bucket was full', () => {
+    const rates = new Rates(1);
+    for (let i = 0; i < 30; i++) rates.take(`key-${i}`, 1000);
+    assert.equal(rates.size, 30);
+    for (let i = 0; i < 9; i++) rates.take('other', 11_000);
+    assert.equal(rates.size, 1);
+  });
+
+  it('takes several at once, or none of them', () => {
+    const rates = new Rates(1);
+    assert.equal(rates.take('a', 1000, 8), 0);
+    assert.equal(rates.take('a', 1000, 3), 1000);
+    assert.equal(rates.take('a', 1000, 2), 0);
+  });
+
   it('keeps so many in mind, and forgets who rested longest', () => {
     const rates = new Rates(1, 2);
     for (let i = 0; i < 10; i++) rates.take('a', 1);

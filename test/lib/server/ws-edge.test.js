@@ -142,6 +142,22 @@ describe('ws edge', () => {
     await pair();
   });
 
+  it('closes with 4429 above the rate of new connections of one address, and reads it behind a trusted proxy', async () => {
+    await closeServer(http);
+    await start({ limits: { ...LIMITS, addressConnects: 1 }, trustProxy: 1 });
+    const from = (address) => wsClient(http.port, { headers: { 'x-forwarded-for': `forged, ${address}` } });
+    for (let i = 0; i < 10; i++) (await from('192.0.2.1')).ws.close();
+    assert.equal(await (await from('192.0.2.1')).closed, 4429);
+    const answers = async ({ ws }) => {
+      ws.ping();
+      await once(ws, 'pong');
+    };
+    await answers(await from('192.0.2.2'));
+    now += 1000;
+    await answers(await from('192.0.2.1'));
+    assert.equal(handler.connections.at(-1).remoteAddress, '192.0.2.1');
+  });
+
   describe('frames', () => {
     it('come in order and go out in one piece with pings between', async () => {
       const { ws, messages, connection } = await pair();

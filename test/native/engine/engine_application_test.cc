@@ -72,5 +72,25 @@ TEST(EngineApplication, PullsAndAcksAsADeviceWhoseConnectionStays) {
   EXPECT_EQ(harness.TakeOne(2).t, "msg");
 }
 
+TEST(EngineApplication, WhatItPullsForADeviceLeavesTheWindowOfItsConnection) {
+  EngineOptions options;
+  options.limits.window = 1;
+  EngineHarness harness(options);
+  harness.Connect(1, "alice", "a1");
+  harness.Connect(2, "bob", "b1");
+  harness.Receive(1, EngineHarness::Send("dm:alice:bob", 1, "message-1"));
+  harness.Receive(1, EngineHarness::Send("dm:alice:bob", 2, "message-2"));
+  for (const auto& packet : harness.Take(2)) EXPECT_FALSE(Has(packet.json, "message-2")) << "no room for it";
+  const std::string page = Ask(&harness, "bob", "b1", R"({"t":"pull","rid":1,"limit":9,"conv":"dm:alice:bob"})");
+  const size_t at = page.find("\"next\":\"") + 8;
+  const std::string next = page.substr(at, page.find('"', at) - at);
+  Ask(&harness, "bob", "b1", R"({"t":"pull","rid":2,"limit":9,"conv":"dm:alice:bob","next":")" + next + "\"}");
+  harness.Take(2);
+  harness.Receive(1, EngineHarness::Send("dm:alice:bob", 3, "message-3"));
+  const auto told = harness.Take(2);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_TRUE(Has(told[0].json, "message-3")) << told[0].json;
+}
+
 }  // namespace
 }  // namespace everyonce

@@ -15,9 +15,10 @@ export class FakeEdge {
     this.written.push(Buffer.from(bytes).toString());
   }
 
-  close(code) {
+  close(code, reason) {
     if (this.closedWith) return;
     this.closedWith = code;
+    this.reason = reason;
     this.whenClosed?.(code);
   }
 

@@ -33,8 +33,8 @@ export class FakeEngine {
     this.calls.push({ name, args });
   }
 
-  open(connection) {
-    this.#note('open', connection);
+  open(connection, address) {
+    this.#note('open', connection, address);
   }
 
   submit(bytes, index, count) {
