@@ -333,7 +333,8 @@ export class Server extends EventEmitter {
 
   /** @param {import('./native.js').EngineConstructor} Engine */
   #open(Engine) {
-    const { data, fsync, restored, node, limits, dedupWindowMs, tokens, tokenTtlMs, tokenKey, retention } = this.#settings;
+    const { data, fsync, restored, node, limits, dedupWindowMs, tokens, tokenTtlMs, tokenKey, retention } =
+      this.#settings;
     const { frame, body, window, page, rate, userRate, addressRate, packageTimeout } = limits;
     const engineLimits = { frame, body, window, page, rate, userRate, addressRate, packageTimeout };
     const dedup = { dedupWindowMs, tokens, tokenTtlMs, tokenKey };
