@@ -134,7 +134,11 @@ class Run {
     await this.close();
     const code = await this.#server.stop();
     if (code !== 0) this.problems.push(`the server ended with ${code} after SIGTERM`);
-    const log = await readStore(data);
+    const log = await readStore(data).catch((error) => {
+      this.problems.push(`the store can't be read: ${error.code} ${error.message}`);
+      return null;
+    });
+    if (!log) return { verdict: judge([]), stored: 0 };
     this.#checkViews(views, log);
     return { verdict: judge([...this.history.events, ...log]), stored: log.length };
   }
