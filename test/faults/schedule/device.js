@@ -225,7 +225,9 @@ export class Device {
     const { connection } = this;
     const receiver = this.receiver(conv);
     const spans = receiver.spans();
-    const span = pick % 2 === 0 || spans.length > mostSpans ? undefined : spans[pick % Math.max(1, spans.length)];
+    const whole = pick % 2 === 0 || spans.length > mostSpans ? undefined : spans[pick % Math.max(1, spans.length)];
+    // Not always all of it: what is left between two acks must stay.
+    const span = whole && [whole[0] + (pick % 3 === 0 && whole[1] > whole[0] ? 1 : 0), whole[1]];
     const seq = receiver.next - 1;
     if (!connection || (!span && seq < 1)) return;
     if (span) connection.send({ t: 'got', conv, from: span[0], to: span[1] });

@@ -41,14 +41,24 @@ export const operations = {
   skip: (device, { a }, conv) => device.sender(conv).giveUp(1 + (a % 3)),
   got: (device, { a }, conv) => device.got(conv, a),
   read: (device, _step, conv) => device.read(conv),
-  pull: (device, { a, b, c }, conv) =>
-    device.pull({
+  pull: async (device, { a, b, c }, conv) => {
+    await device.pull({
       conv: a % 3 === 0 ? undefined : conv,
       limit: 1 + (b % 6),
-      order: c % 2 === 0 ? 'oldest' : 'newest',
+      order: c % 3 === 0 ? 'oldest' : 'newest',
       hold: a % 5 === 0 ? true : undefined,
       goOn: b % 3 !== 0,
-    }),
+    });
+    // What came out of order is acked out of order.
+    if (c % 2 === 0) device.got(conv, 2 * a + 1);
+  },
+  // A few pages down from the newest, the last of them not acked.
+  newest: async (device, { a, b }, conv) => {
+    for (let pages = 0; pages < 2 + (a % 3); pages++) {
+      const page = await device.pull({ conv, limit: 1 + (b % 5), order: 'newest', goOn: pages > 0 });
+      if (!page?.next) return;
+    }
+  },
   drain: (device) => device.drain(),
   history: (device, { a }, conv) => device.history(conv, a),
   counts: (device) => device.countsOf(() => {}),

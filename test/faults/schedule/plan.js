@@ -16,7 +16,7 @@ export const clientConvs = ['dm:ann:eve', groups[0]];
 /** How often each operation, of all together. @type {Record<string, number>} */
 const weights = {
   ...{ say: 30, burst: 6, free: 4, package: 5, again: 10, conflict: 3, gap: 2, refused: 2, skip: 2 },
-  ...{ got: 24, read: 4, pull: 12, drain: 5, history: 4, counts: 2, status: 4, settle: 6 },
+  ...{ got: 24, read: 4, pull: 12, newest: 6, drain: 4, history: 4, counts: 2, status: 4, settle: 6 },
   ...{ cut: 6, replace: 2, reconnect: 2, add: 4, remove: 2, leave: 1, newDevice: 1, client: 16 },
 };
 
