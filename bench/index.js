@@ -1,10 +1,12 @@
 // npm run bench: what one message costs on the main path, beside a bare relay, on this machine; npm run bench -- paging:
-// what a page costs; npm run bench -- slow-reader: what bad readers cost the others. See bench/README.md.
+// what a page costs; npm run bench -- slow-reader: what bad readers cost the others; npm run bench --
+// primitives: what an operation of the native primitives costs. See bench/README.md.
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.js';
 import { measureMainPath } from './main-path.js';
 import { paging } from './paging-command.js';
+import { primitives } from './primitives-command.js';
 import { slowReader } from './slow-reader-command.js';
 import { targets } from './targets.js';
 
@@ -15,6 +17,11 @@ if (process.argv[2] === 'slow-reader') {
 
 if (process.argv[2] === 'paging') {
   await paging(process.argv.slice(3));
+  process.exit(0);
+}
+
+if (process.argv[2] === 'primitives') {
+  await primitives(process.argv.slice(3));
   process.exit(0);
 }
 

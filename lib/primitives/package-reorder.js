@@ -112,13 +112,12 @@ export class PackageReorder extends EventEmitter {
     checkText(source, 'source', { empty: true });
     const [kind, bytes] = encode(payload);
     const nowMs = this.#deadline.now();
+    // A total that 32 bits don't hold is refused like any other that is too large.
+    const take = () => this.#take(source, packageId, Math.min(seqId, MOST), Math.min(total, MOST), kind, bytes, nowMs);
+    if (nowMs < this.#deadline.at) return take();
     /** @type {PackageVerdict} */
     let verdict = 'refused';
-    callAll([
-      () => void (nowMs >= this.#deadline.at && this.expire()),
-      // A total that 32 bits don't hold is refused like any other that is too large.
-      () => (verdict = this.#take(source, packageId, Math.min(seqId, MOST), Math.min(total, MOST), kind, bytes, nowMs)),
-    ]);
+    callAll([() => this.expire(), () => (verdict = take())]);
     return verdict;
   }
 
@@ -134,7 +133,8 @@ export class PackageReorder extends EventEmitter {
    */
   #take(source, packageId, index, total, kind, bytes, nowMs) {
     const answer = this.#call(() => this.#native.push(source, packageId, index, total, kind, bytes, nowMs));
-    this.#deadline.set(this.#native.nextDeadline());
+    // An earlier deadline than there is now is looked at in vain once, and then set anew.
+    if (this.#deadline.at === Infinity) this.#deadline.set(this.#native.nextDeadline());
     if (typeof answer === 'number') return VERDICTS[answer % 16];
     if (Array.isArray(answer)) {
       this.emit('complete', packageId, decodeAll(answer), { source });

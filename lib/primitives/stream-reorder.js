@@ -81,11 +81,18 @@ export class StreamReorder extends EventEmitter {
    */
   push(seq, payload) {
     checkSeq(seq, 'seq');
-    const answer = this.#call(() => this.#native.push(seq, sizeOf(payload), this.#deadline.now()));
+    // The next one, and no gap anywhere: the time is not looked at, and no deadline moves.
+    const isPlain = seq === this.#next && this.#deadline.at === Infinity && !this.#isInsert;
+    let answer;
+    try {
+      answer = this.#native.push(seq, isPlain ? 0 : sizeOf(payload), isPlain ? 0 : this.#deadline.now());
+    } catch (error) {
+      throw typed(error);
+    }
     /** @type {StreamItem[]} */
     const items = [];
     const place = this.#take(answer, seq, payload, items);
-    this.#watch();
+    if (!isPlain) this.#watch();
     return this.#isInsert ? place : items;
   }
 
@@ -100,9 +107,15 @@ export class StreamReorder extends EventEmitter {
   pushBatch(seqs, payloads = { length: seqs?.length }) {
     const count = checkInteger(seqs?.length, 'seqs.length', { most: 2 ** 24 });
     if (payloads?.length !== count) throw refused('payloads', 'as long as seqs');
-    const numbers = Float64Array.from(seqs, (seq) => checkSeq(seq, 'seqs'));
-    const given = Array.from(payloads);
-    const sizes = Float64Array.from(given, sizeOf);
+    const numbers = new Float64Array(count);
+    const sizes = new Float64Array(count);
+    // Read once, before anything is decided: a getter of the caller's may call back.
+    const given = new Array(count);
+    for (let i = 0; i < count; i++) {
+      numbers[i] = checkSeq(seqs[i], 'seqs');
+      given[i] = payloads[i];
+      sizes[i] = sizeOf(given[i]);
+    }
     const answers = this.#call(() => this.#native.pushBatch(numbers, sizes, this.#deadline.now()));
     /** @type {StreamItem[]} */
     const items = [];
@@ -247,7 +260,8 @@ export class StreamReorder extends EventEmitter {
 
 /** @param {unknown} seq @param {string} option @returns {number} */
 function checkSeq(seq, option) {
-  return checkInteger(seq, option, { most: Number.MAX_SAFE_INTEGER - 1 });
+  if (Number.isSafeInteger(seq) && Number(seq) >= 0 && seq !== Number.MAX_SAFE_INTEGER) return Number(seq);
+  throw refused(option, 'an integer from 0 to 2^53 - 2');
 }
 
 /** @param {any} payload @returns {number} bytes, roughly */

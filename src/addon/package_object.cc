@@ -11,7 +11,16 @@
 namespace everyonce {
 namespace {
 
-constexpr char kText[] = "s";  // a part that was a string comes back as one
+constexpr char kText[] = "s";           // a part that was a string comes back as one
+constexpr size_t kMaxNameBytes = 1024;  // checked above
+
+// A name of at most kMaxNameBytes in one call.
+std::string Name(napi_env env, napi_value value) {
+  char bytes[kMaxNameBytes + 1];
+  size_t length = 0;
+  napi_get_value_string_utf8(env, value, bytes, sizeof bytes, &length);
+  return {bytes, length};
+}
 
 Napi::Array Numbers(Napi::Env env, const std::vector<uint32_t>& numbers) {
   auto array = Napi::Array::New(env, numbers.size());
@@ -55,9 +64,9 @@ Napi::Value PackageObject::Push(const Napi::CallbackInfo& info) {
   KeyReader reader(env_);
   std::string_view payload;
   if (!NeedOpen() || !reader.Read(info[5], &payload) || !NeedOpen()) return env_.Undefined();
-  const std::string source = info[0].As<Napi::String>();
-  const std::string id = info[1].As<Napi::String>();
-  const std::string kind = info[4].As<Napi::String>();
+  const std::string source = Name(env_, info[0]);
+  const std::string id = Name(env_, info[1]);
+  const std::string kind = Name(env_, info[4]);
   PackageAssembler::Outcome outcome =
       packages_->Push(source, id, info[2].As<Napi::Number>().Uint32Value(), info[3].As<Napi::Number>().Uint32Value(),
                       kind, std::string(payload), info[6].As<Napi::Number>().Int64Value());

@@ -16,15 +16,23 @@ SeqIndex::Place SeqIndex::Find(uint64_t seq) const {
   return {static_cast<size_t>(behind - 1 - blocks_.begin()), range - 1 - ranges.begin()};
 }
 
-uint64_t SeqIndex::CountAbove(const Place& place) const {
+// Counted from the end that is nearer: arrivals are near the newest, and pages of history near the oldest.
+uint64_t SeqIndex::CountUpTo(const Place& place) const {
+  if (blocks_.empty()) return 0;
+  const auto in_block = [&](ptrdiff_t from, ptrdiff_t to) {
+    uint64_t count = 0;
+    const auto& ranges = blocks_[place.block]->ranges;
+    for (ptrdiff_t range = from; range < to; ++range) count += ranges[static_cast<size_t>(range)].count;
+    return count;
+  };
   uint64_t count = 0;
-  for (size_t block = blocks_.size(); block-- > place.block + 1;) count += blocks_[block]->count;
-  if (blocks_.empty()) return count;
-  const auto& ranges = blocks_[place.block]->ranges;
-  for (auto range = static_cast<ptrdiff_t>(ranges.size()) - 1; range > place.range; --range) {
-    count += ranges[static_cast<size_t>(range)].count;
+  if (place.block < blocks_.size() / 2) {
+    for (size_t block = 0; block < place.block; ++block) count += blocks_[block]->count;
+    return count + in_block(0, place.range + 1);
   }
-  return count;
+  for (size_t block = place.block + 1; block < blocks_.size(); ++block) count += blocks_[block]->count;
+  const auto end = static_cast<ptrdiff_t>(blocks_[place.block]->ranges.size());
+  return size_ - count - in_block(place.range + 1, end);
 }
 
 SeqIndex::Range* SeqIndex::Next(const Place& place, Place* next) {
@@ -74,7 +82,7 @@ SeqIndex::Verdict SeqIndex::Insert(uint64_t seq, uint64_t* index) {
   const bool joins_below = below != nullptr && below->to + 1 == seq;
   const bool joins_above = above != nullptr && above->from == seq + 1;
   if (!joins_below && !joins_above && ranges_ >= max_ranges_) return Verdict::kFull;
-  *index = size_ - CountAbove(place);
+  *index = CountUpTo(place);
   ++size_;
   if (joins_below) {
     below->to = joins_above ? above->to : seq;

@@ -12,7 +12,7 @@ namespace everyonce {
 // Where to show what arrives in any order: the articles' receiver rule, "newer than all: at the end; else behind the
 // largest smaller one", with the case that the articles leave out, the one that is there already. Numbers need not be
 // dense. Kept are ranges of numbers without a hole, 24 bytes each, in blocks, so that an insertion moves a few hundred
-// ranges at most and is counted from the end, where arrivals are.
+// ranges at most.
 class SeqIndex {
  public:
   enum class Verdict : uint8_t { kInserted, kKnown, kFull };
@@ -35,7 +35,7 @@ class SeqIndex {
   size_t ranges() const { return ranges_; }
 
  private:
-  static constexpr size_t kMaxBlock = 256;
+  static constexpr size_t kMaxBlock = 128;
 
   struct Range {
     uint64_t from = 0;
@@ -53,7 +53,7 @@ class SeqIndex {
   };
 
   Place Find(uint64_t seq) const;
-  uint64_t CountAbove(const Place& place) const;
+  uint64_t CountUpTo(const Place& place) const;
   Range* Next(const Place& place, Place* next);
   void Erase(const Place& place);
   void Add(const Place& behind, Range range);
