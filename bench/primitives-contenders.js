@@ -157,6 +157,14 @@ function arrivals(count) {
   return seqs;
 }
 
+/** History as it is scrolled back. @param {number[]} seqs @returns {number[]} */
+function pages(seqs) {
+  const sorted = [...seqs].sort((a, b) => a - b);
+  const list = [];
+  for (let end = sorted.length; end > 0; end -= 50) list.push(...sorted.slice(Math.max(end - 50, 0), end));
+  return list;
+}
+
 /** The plain way: a Map, no bound, no timer, no duplicates told. */
 class MapReorder {
   next = 1;
@@ -205,26 +213,29 @@ export function streams(count) {
         },
       ],
     },
-    {
-      title: `insert, ${count} sparse numbers`,
+    ...[
+      { title: `insert, ${count} sparse numbers, about in order`, numbers: sparse },
+      { title: `insert, ${count} sparse numbers, in pages of 50 from the newest on`, numbers: pages(sparse) },
+    ].map(({ title, numbers }) => ({
+      title,
       operations: count,
       contenders: [
         {
           name: 'everyonce push',
           make: () => ({
             run: () =>
-              using(new StreamReorder({ mode: 'insert' }), (stream) => sparse.forEach((seq) => stream.push(seq))),
+              using(new StreamReorder({ mode: 'insert' }), (stream) => numbers.forEach((seq) => stream.push(seq))),
           }),
         },
         {
           name: 'everyonce pushBatch',
           make: () => ({
-            run: () => using(new StreamReorder({ mode: 'insert' }), (stream) => stream.pushBatch(sparse)),
+            run: () => using(new StreamReorder({ mode: 'insert' }), (stream) => stream.pushBatch(numbers)),
           }),
         },
-        { name: 'a sorted array in JavaScript', make: () => ({ run: () => sparse.reduce(insertSorted, []) }) },
+        { name: 'a sorted array in JavaScript', make: () => ({ run: () => numbers.reduce(insertSorted, []) }) },
       ],
-    },
+    })),
   ];
 }
 

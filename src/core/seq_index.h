@@ -11,7 +11,7 @@ namespace everyonce {
 
 // Where to show what arrives in any order: the articles' receiver rule, "newer than all: at the end; else behind the
 // largest smaller one", with the case that the articles leave out, the one that is there already. Numbers need not be
-// dense. Kept are ranges of numbers without a hole, 24 bytes each, in blocks, so that an insertion moves a few hundred
+// dense. Kept are ranges of numbers without a hole, 24 bytes each, in blocks, so that an insertion moves a hundred
 // ranges at most.
 class SeqIndex {
  public:
