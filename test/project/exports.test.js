@@ -31,6 +31,14 @@ describe('the package', () => {
     for (const one of [createServer, Client, FileOutbox, MemoryOutbox]) assert.equal(typeof one, 'function');
   });
 
+  it('everyonce has the native primitives of api.md that need no store', async () => {
+    const { Snowflake, BloomFilter, RotatingBloom, PackageReorder, StreamReorder } = await load('everyonce');
+    const dispose = Symbol.dispose ?? Symbol.for('nodejs.dispose');
+    for (const one of [Snowflake, BloomFilter, RotatingBloom, PackageReorder, StreamReorder]) {
+      for (const method of ['close', 'stats', dispose]) assert.equal(typeof one.prototype[method], 'function', one.name);
+    }
+  });
+
   it('everyonce/client has what api.md names', async () => {
     const { Client, IndexedDBOutbox, MemoryOutbox } = await load('everyonce/client');
     for (const one of [Client, IndexedDBOutbox, MemoryOutbox]) assert.equal(typeof one, 'function');
