@@ -141,7 +141,7 @@ async function handle(claims, rules, key, request, response, next) {
   const sinceMs = performance.now();
   const answer = await asking(() => claims.claim({ key: record, owner, leaseMs, keepMs, fingerprint })).catch(
     (error) => {
-      if (error?.code !== 'STORE_FAILED') throw error;
+      if (error?.retryable !== true) throw error;
       return undefined;
     },
   );
