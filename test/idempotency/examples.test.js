@@ -5,6 +5,7 @@ import { once as event } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Queue, QueueEvents } from 'bullmq';
+import Redis from 'ioredis';
 import pg from 'pg';
 import { postgresDatabase } from '../support/postgres.js';
 import { redisServer } from '../support/redis.js';
@@ -107,5 +108,33 @@ describe('examples/idempotency', () => {
     }
     child.kill('SIGTERM');
     assert.deepEqual(await exited, [0, null]);
+  });
+
+  it('redis-streams: entries that come twice, and one whose worker was killed, are booked once; poison is put aside', async function () {
+    this.timeout(START_MS);
+    const { port } = await redisServer();
+    const redis = new Redis(port, '127.0.0.1');
+    try {
+      await redis.xgroup('CREATE', 'payments', 'ledger', '0', 'MKSTREAM');
+      const add = (bizId, amount) => redis.xadd('payments', '*', 'bizId', bizId, 'amount', amount);
+      for (const n of [1, 2, 1, 3, 2]) await add(`order-${n}`, n);
+      await add('order-poison', 'no number');
+      // A worker that took two entries and died.
+      await redis.xreadgroup('GROUP', 'ledger', 'dead-worker', 'COUNT', 2, 'STREAMS', 'payments', '>');
+      const env = { REDIS_URL: `redis://127.0.0.1:${port}`, IDLE_MS: '0', STREAM: 'payments' };
+      const { child, exited } = await start('redis-streams.js', env);
+      const [[, [[, fields]]]] = await redis.xread('BLOCK', 0, 'STREAMS', 'payments:dead', '0');
+      assert.equal(fields[fields.indexOf('bizId') + 1], 'order-poison');
+      child.kill('SIGTERM');
+      assert.deepEqual(await exited, [0, null]);
+      assert.equal((await redis.xpending('payments', 'ledger'))[0], 0);
+      const { rows } = await pool.query('SELECT biz_id, amount FROM ledger ORDER BY amount');
+      assert.deepEqual(
+        rows,
+        [1, 2, 3].map((n) => ({ biz_id: `order-${n}`, amount: n })),
+      );
+    } finally {
+      redis.disconnect();
+    }
   });
 });

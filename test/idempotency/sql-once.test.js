@@ -203,6 +203,22 @@ for (const [title, { kind, pool, open }] of Object.entries(DATABASES)) {
       });
     });
 
+    if (pool) {
+      it('survives a connection that is cut in the middle of the work', async () => {
+        const cut = { postgres: 'SELECT pg_terminate_backend(pg_backend_pid())', mysql: 'KILL CONNECTION_ID()' }[kind];
+        const work = async (tx) => {
+          await effect(tx, 'half');
+          await db.inside(tx, cut);
+        };
+        await assert.rejects(sqlOnce(db.client, { key: 'cut' }, work));
+        assert.deepEqual(await effects(), []);
+        // As many as the pool has connections: none of them is a broken one.
+        const calls = Array.from({ length: 12 }, (_, n) => sqlOnce(db.client, { key: `cut-${n}` }, () => n));
+        assert.equal((await Promise.all(calls)).length, 12);
+        assert.equal((await sqlOnce(db.client, { key: 'cut' }, () => 1)).repeated, false);
+      });
+    }
+
     it('deletes keys in slices, when they are old enough', async () => {
       const table = 'forgetful';
       await sqlOnce.migrate(db.client, table);
