@@ -85,6 +85,15 @@
             }],
           ],
         },
+        {
+          # The engine on a disk that fails, stepped by test/simulation.
+          'target_name': 'everyonce_simulation',
+          'dependencies': ['everyonce_core'],
+          'sources': ['<!@(node scripts/sources.mjs test/simulation/native)', 'test/native/support/fault_kv.cc'],
+          'include_dirs': ['test/native'],
+          'defines': ['NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+          'cflags_cc': ['-isystem', '<!(node -p "path.dirname(require.resolve(\'node-addon-api\'))")'],
+        },
       ],
     }],
   ],

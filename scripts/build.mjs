@@ -1,12 +1,14 @@
-// Builds the addon (build/Release/everyonce.node); with --tests the native test program, with --all both.
+// Builds the addon (build/Release/everyonce.node); with --tests the native test program, with
+// --simulation the addon of test/simulation, with --all everything.
 // EVERYONCE_SANITIZE=address or =undefined builds into build/Address or build/Undefined instead.
 import { withLock } from './lib/lock.mjs';
 import { build, configurationFromEnvironment, hasSources, isBuilt, outputOf } from './lib/native.mjs';
 
-/** @type {('everyonce' | 'everyonce_tests')[]} */
+/** @type {import('./lib/native.mjs').Target[]} */
 let targets = ['everyonce'];
 if (process.argv.includes('--tests')) targets = ['everyonce_tests'];
-if (process.argv.includes('--all')) targets = ['everyonce', 'everyonce_tests'];
+if (process.argv.includes('--simulation')) targets = ['everyonce_simulation'];
+if (process.argv.includes('--all')) targets = ['everyonce', 'everyonce_tests', 'everyonce_simulation'];
 try {
   const configuration = configurationFromEnvironment();
   for (const target of targets) {

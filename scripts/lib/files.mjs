@@ -67,5 +67,6 @@ export function cppSources(folders) {
 /** @returns {string[]} everything that the native build is made of */
 export function nativeFiles() {
   const lua = [...listFiles('lua', () => true), 'scripts/embed-lua.mjs'];
-  return ['binding.gyp', ...listFiles('src', () => true), ...lua, ...listFiles('test/native', () => true)];
+  const tests = ['test/native', 'test/simulation/native'].flatMap((folder) => listFiles(folder, () => true));
+  return ['binding.gyp', ...listFiles('src', () => true), ...lua, ...tests];
 }

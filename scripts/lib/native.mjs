@@ -8,6 +8,7 @@ import { cppSources, hashFiles, nativeFiles, readText, root, writeText } from '.
 import { run } from './run.mjs';
 
 /** @typedef {'Release' | 'Address' | 'Undefined'} Configuration */
+/** @typedef {'everyonce' | 'everyonce_tests' | 'everyonce_simulation'} Target */
 
 /** What EVERYONCE_SANITIZE may say. @type {Record<string, Configuration>} */
 const sanitizers = { '': 'Release', address: 'Address', undefined: 'Undefined' };
@@ -21,26 +22,27 @@ export function configurationFromEnvironment() {
 }
 
 /**
- * @param {'everyonce' | 'everyonce_tests'} target
+ * @param {Target} target
  * @param {Configuration} configuration
  * @returns {string} the file that the target makes
  */
 export function outputOf(target, configuration) {
-  return join(root, 'build', configuration, target === 'everyonce' ? 'everyonce.node' : target);
+  return join(root, 'build', configuration, target === 'everyonce_tests' ? target : `${target}.node`);
 }
 
 /** @returns {boolean} whether there is something to make the target of; a young tree may lack it */
-export function hasSources(/** @type {'everyonce' | 'everyonce_tests'} */ target) {
-  return cppSources([target === 'everyonce' ? 'src/addon' : 'test/native']).length > 0;
+export function hasSources(/** @type {Target} */ target) {
+  const folders = { everyonce: 'src/addon', everyonce_tests: 'test/native', everyonce_simulation: 'test/simulation' };
+  return cppSources([folders[target]]).length > 0;
 }
 
 /**
  * What a build depends on: the sources, this Node, the flags, and the system libraries' versions.
  * The addon does not depend on the tests.
- * @param {'everyonce' | 'everyonce_tests'} target
+ * @param {Target} target
  */
 function fingerprint(target) {
-  const files = nativeFiles().filter((path) => target === 'everyonce_tests' || !path.startsWith('test/'));
+  const files = nativeFiles().filter((path) => target !== 'everyonce' || !path.startsWith('test/'));
   const { CXX, CXXFLAGS, LDFLAGS } = process.env;
   return hashFiles(files, [process.version, process.arch, CXX, CXXFLAGS, LDFLAGS, libraryVersions()]);
 }
@@ -51,7 +53,7 @@ function stampPath(target, configuration) {
 }
 
 /**
- * @param {'everyonce' | 'everyonce_tests'} target
+ * @param {Target} target
  * @param {Configuration} configuration
  * @returns {boolean}
  */
@@ -63,14 +65,14 @@ export function isBuilt(target, configuration) {
 
 /**
  * Builds a target; make itself finds out which files are stale.
- * @param {'everyonce' | 'everyonce_tests'} target
+ * @param {Target} target
  * @param {Configuration} configuration
  * @param {{ onLine?: (line: string) => void }} [options]
  */
 export async function build(target, configuration, options = {}) {
   // Taken first: a file that changes while the compiler runs makes the next build do it again.
   const before = fingerprint(target);
-  await configure(target === 'everyonce_tests', options);
+  await configure(target !== 'everyonce', options);
   const jobs = process.env.JOBS || String(availableParallelism());
   rmSync(join(root, stampPath(target, configuration)), { force: true });
   await run('make', ['-C', 'build', `BUILDTYPE=${configuration}`, '-j', jobs, target], options);

@@ -30,6 +30,11 @@ function specs(folder) {
 
 /** @param {string} folder below test/ @param {OnLine} onLine @returns {Promise<Outcome>} */
 export async function runMocha(folder, onLine) {
+  if (folder === 'simulation') {
+    await withLock(async () => {
+      if (!isBuilt('everyonce_simulation', 'Release')) await build('everyonce_simulation', 'Release', { onLine });
+    });
+  }
   const report = freshReport(`mocha-${folder}`);
   const args = ['node_modules/mocha/bin/mocha.js', '--reporter', 'scripts/lib/mocha-reporter.cjs', ...specs(folder)];
   return outcome(report, process.execPath, args, { EVERYONCE_REPORT: join(root, report) }, onLine);

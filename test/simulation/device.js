@@ -1,0 +1,170 @@
+/**
+ * A device: the shipped client over an outbox on a disk of its own, in a process that can be killed and started again. What
+ * its application sends and is given goes into the history, under the device's label whatever id it has on the wire.
+ */
+import { JournalOutbox } from '../../lib/client/outbox.js';
+import { Client } from '../../lib/client/index.js';
+import { hashBody } from '../checker/history.js';
+
+/** Codes after which a message is still on its way. */
+const UNDECIDED = new Set(['UNCONFIRMED', 'CLOSED', 'OUTBOX_FAILED']);
+
+/** Records of one outbox: what a process wrote, and what of it survives a power cut. */
+class Disk {
+  records = [];
+  synced = 0;
+
+  snapshot() {
+    return { records: structuredClone(this.records.slice(0, this.synced)), synced: this.synced };
+  }
+}
+
+export class Device {
+  disk = new Disk();
+  /** Runs of this device's process. */
+  life = 0;
+  client = null;
+  /** @type {{ records: any[], synced: number } | null} */
+  saved = null;
+  #world;
+  #sent = 0;
+
+  /** @param {import('./world.js').World} world @param {string} user @param {string} label @param {string[]} convs */
+  constructor(world, user, label, convs) {
+    this.#world = world;
+    Object.assign(this, { user, label, convs });
+    for (const conv of convs) this.#record('watch', { conv });
+  }
+
+  start() {
+    const { clock, network, random, options, history } = this.#world;
+    const life = ++this.life;
+    const alive = () => this.life === life && this.client !== null;
+    const client = new Client({
+      url: 'ws://simulated',
+      token: this.user,
+      outbox: new JournalOutbox(this.#storage(life)),
+      WebSocket: network.classFor(this.label, alive),
+      clock: mortal(clock, alive),
+      random,
+      maxAttempts: 100,
+      reconnect: { min: 100, max: 2_000 },
+      ...options.client,
+    });
+    this.client = client;
+    client.on('message', (message) => this.#given(message));
+    client.on('outbox', (entry) => alive() && entry.state === 'queued' && this.#record('keep', entry));
+    client.on('error', (error) => this.#world.onClientError(this, error));
+    client.on('device', () => this.#world.trace.count('new device'));
+    client.on('epoch', ({ voided }) => voided > 0 && this.#world.trace.count('voided'));
+    client.on('moved', () => this.#world.trace.count('moved'));
+    client.on('state', (state) => alive() && state === 'replaced' && this.#world.replaced(this));
+    client.connect().catch((error) => {
+      if (!alive()) return;
+      this.#world.onClientError(this, error);
+      // Where the outbox does not open, the application has to be started again.
+      if (error.code === 'OUTBOX_FAILED') clock.setTimeout(() => alive() && this.restart(), 1_000);
+    });
+    // What an earlier process was told nothing about is handed over again: the same id is the same message.
+    const answered = new Set(history.events.filter(({ op }) => op === 'ack' || op === 'nack').map(({ id }) => id));
+    const mine = ({ op, user, device, id }) =>
+      op === 'invoke' && user === this.user && device === this.label && !answered.has(id);
+    const kept = new Set(history.events.filter(({ op }) => op === 'keep').map(({ id }) => id));
+    const left = new Map(history.events.filter(mine).map(({ id, conv }) => [id, conv]));
+    for (const [id, conv] of left) {
+      // The outbox may not have it: then it is one that is handed over now, behind those that it has.
+      if (!kept.has(id)) this.#record('invoke', { conv, id, hash: hashBody(this.#world.bodies.get(id)) });
+      this.#hand(conv, id, life);
+    }
+  }
+
+  /** Its process dies. @param {boolean} power cut: what was not synced is gone, too */
+  kill(power) {
+    if (!this.client) return;
+    this.client = null;
+    this.#world.network.cut(this.label);
+    if (power) this.disk.records.length = this.disk.synced;
+    this.disk.synced = this.disk.records.length;
+    this.#record('restart', {});
+    this.#world.trace.count(power ? 'power cut' : 'kill');
+  }
+
+  restart() {
+    this.kill(false);
+    this.start();
+  }
+
+  /** @param {string} conv */
+  send(conv) {
+    if (!this.client) return;
+    const id = `${this.label}-${this.user}-${String(++this.#sent).padStart(6, '0')}`;
+    this.#world.bodies.set(id, { text: id, pad: 'é'.repeat(this.#world.random() * 40) });
+    this.#world.senders.set(id, this);
+    this.#record('invoke', { conv, id, hash: hashBody(this.#world.bodies.get(id)) });
+    this.#hand(conv, id, this.life);
+  }
+
+  /** @param {string} conv @param {string} id @param {number} life */
+  #hand(conv, id, life) {
+    this.client.send(conv, this.#world.bodies.get(id), { id }).then(
+      (ack) => this.life === life && this.client && this.#record('ack', { conv, id, ...ack }),
+      (error) => {
+        if (this.life !== life || !this.client || UNDECIDED.has(error.code)) return;
+        this.#record('nack', { conv, id, code: error.code });
+      },
+    );
+  }
+
+  /** @param {any} message */
+  async #given(message) {
+    const { clock, random, faults } = this.#world;
+    const { life } = this;
+    if (random() < faults.slowHandler) await new Promise((resolve) => clock.setTimeout(resolve, random() * 2_000));
+    if (random() < faults.throwingHandler) throw new Error('the handler fails');
+    if (this.life !== life || !this.client) return new Promise(() => {});
+    const { conv, epoch, seq, mid, id, from, type, body } = message;
+    const fromDevice = from === 'system' ? 'system' : this.#world.senders.get(id)?.label;
+    this.#record('deliver', { conv, epoch, seq, mid, id, from, fromDevice, type, hash: hashBody(body) });
+  }
+
+  #record(op, about) {
+    const { conv, id, n, epoch, seq, mid, from, fromDevice, type, hash, code } = about;
+    const event = { op, user: this.user, device: this.label, t: this.#world.clock.now() };
+    const known = { conv, id, n, epoch, seq, mid, from, fromDevice, type, hash, code };
+    for (const [key, value] of Object.entries(known)) if (value !== undefined) event[key] = value;
+    this.#world.history.record(event);
+  }
+
+  /** The outbox's storage, as a process sees it. @param {number} life */
+  #storage(life) {
+    const { disk } = this;
+    const { clock, random, faults } = this.#world;
+    const later = (act) =>
+      new Promise((resolve, reject) =>
+        clock.setTimeout(() => {
+          if (this.life !== life || !this.client) return;
+          if (random() < faults.outboxFails) reject(new Error('the disk of the outbox fails'));
+          else resolve(act());
+        }, random() * 3),
+      );
+    return {
+      open: async () => ({ records: structuredClone(disk.records) }),
+      write: (records, { sync }) =>
+        later(() => {
+          disk.records.push(...structuredClone(records));
+          if (sync) disk.synced = disk.records.length;
+        }),
+      replace: (records) =>
+        later(() => {
+          disk.records = structuredClone(records);
+          disk.synced = records.length;
+        }),
+      close: async () => {},
+    };
+  }
+}
+
+/** Timers of a process die with it. @param {any} clock @param {() => boolean} alive */
+function mortal(clock, alive) {
+  return { ...clock, now: clock.now, clearTimeout: clock.clearTimeout, setTimeout: (callback, ms) => clock.setTimeout(() => alive() && callback(), ms) };
+}

@@ -1,0 +1,81 @@
+/** A random life of a deployment, drawn from one seed: load, faults of every kind, then quiet, and the verdict. */
+import { isClean } from '../checker/judge.js';
+import { seeded } from '../lib/client/fake/clock.js';
+import { DM, GROUP, World } from './world.js';
+
+const STEPS = 60;
+
+/**
+ * @param {number} seed
+ * @param {{ keep?: boolean }} [options] `keep`: every line of the trace
+ * @returns {Promise<{ seed: number, ok: boolean, digest: string, counts: Map<string, number>, verdict: any, errors: string[],
+ *   trace: import('./trace.js').Trace, virtualMs: number }>}
+ */
+export async function runSeed(seed, { keep = false } = {}) {
+  const chance = seeded(seed ^ 0x5eed);
+  const world = new World(seed, {
+    keep,
+    server: {
+      window: chance() < 0.5 ? 256 : 4 + Math.floor(chance() * 12),
+      page: 1 + Math.floor(chance() * 40),
+      rate: chance() < 0.2 ? 30 : 0,
+      redelivery: 2_000,
+    },
+    client: { ackTimeout: 200 + chance() * 800, retries: 1 + Math.floor(chance() * 3) },
+  });
+  await world.begin();
+  const began = world.clock.now();
+  Object.assign(world.network.faults, {
+    repeat: chance() < 0.5 ? chance() * 0.04 : 0,
+    cut: chance() < 0.7 ? chance() * 0.04 : 0,
+    halfOpen: chance() * 0.5,
+    latencyMs: 1 + chance() * (chance() < 0.2 ? 800 : 80),
+  });
+  Object.assign(world.faults, {
+    slowHandler: chance() * 0.2,
+    throwingHandler: chance() * 0.03,
+    outboxFails: chance() < 0.2 ? 0.01 : 0,
+  });
+  for (let step = 0; step < STEPS; step++) await act(world, chance);
+  await world.settle();
+  await world.readLog();
+  const verdict = world.judge();
+  return {
+    seed,
+    ok: isClean(verdict) && world.errors.length === 0,
+    digest: world.trace.digest(),
+    counts: world.trace.counts,
+    verdict,
+    errors: world.errors,
+    trace: world.trace,
+    virtualMs: world.clock.now() - began,
+  };
+}
+
+/** One step. @param {World} world @param {() => number} chance */
+async function act(world, chance) {
+  const { server, network, devices, clock } = world;
+  const pick = (list) => list[Math.floor(chance() * list.length)];
+  const device = pick(devices);
+  const dice = chance();
+  if (dice < 0.55) {
+    for (let i = 1 + chance() * 8; i > 0; i--) device.send(pick(device.convs));
+  } else if (dice < 0.6) network.cut(chance() < 0.5 ? undefined : device.label);
+  else if (dice < 0.63) {
+    server.crash({ kept: Math.floor(chance() * 4), told: chance() < 0.7 }, network);
+    await clock.advance(chance() * 3_000);
+    server.start();
+  } else if (dice < 0.68) {
+    device.kill(chance() < 0.5);
+    await clock.advance(chance() * 2_000);
+    device.start();
+  } else if (dice < 0.72) server.failWrite(1 + Math.floor(chance() * 4), chance() < 0.5, Math.floor(chance() * 3));
+  else if (dice < 0.74) server.failReads(true);
+  else if (dice < 0.78) server.failReads(false);
+  else if (dice < 0.81) server.clockOffsetMs += (chance() - 0.5) * 20_000;
+  else if (dice < 0.84) network.throttled.set(device.label, 200 + chance() * 2_000);
+  else if (dice < 0.86) network.throttled.clear();
+  else if (dice < 0.88) network.faults.refuse = !network.faults.refuse;
+  else await clock.advance(chance() * 5_000);
+  await clock.advance(chance() * 300);
+}

@@ -1,0 +1,124 @@
+/** One simulated deployment: a server, devices of some users, a network between them, and what happened. */
+import { History, hashBody } from '../checker/history.js';
+import { judge } from '../checker/judge.js';
+import { VirtualClock, seeded } from '../lib/client/fake/clock.js';
+import { Device } from './device.js';
+import { Network } from './network.js';
+import { Server } from './server.js';
+import { Trace } from './trace.js';
+
+export const DM = 'dm:alice:bob';
+export const GROUP = 'g:all';
+const USERS = ['alice', 'bob', 'carol'];
+/** Seconds after the last fault within which everything must have come true. */
+const SETTLE_S = 300;
+
+export class World {
+  clock = new VirtualClock();
+  history = new History();
+  /** By message id. @type {Map<string, unknown>} */
+  bodies = new Map();
+  /** @type {Map<string, Device>} */
+  senders = new Map();
+  faults = { slowHandler: 0, throwingHandler: 0, outboxFails: 0 };
+  /** @type {Device[]} */
+  devices = [];
+  /** What no fault explains. @type {string[]} */
+  errors = [];
+
+  /** @param {number} seed @param {{ server?: Record<string, any>, client?: Record<string, any>, keep?: boolean }} [options] */
+  constructor(seed, options = {}) {
+    this.options = options;
+    this.random = seeded(seed);
+    this.trace = new Trace(this.clock, options.keep === true);
+    const { clock, random, trace } = this;
+    this.server = new Server({ clock, random, trace, options: { seed, ...options.server } });
+    this.network = new Network({ clock, random, server: this.server, trace });
+  }
+
+  async begin() {
+    this.server.start();
+    const made = await this.server.request('alice', { t: 'create', rid: 1, conv: GROUP, members: USERS });
+    if (made.t !== 'ok') throw new Error(`no group: ${JSON.stringify(made)}`);
+    for (const user of ['alice', 'alice', 'bob', 'bob', 'carol']) {
+      const label = `${user}-${this.devices.length}`;
+      this.devices.push(new Device(this, user, label, user === 'carol' ? [GROUP] : [DM, GROUP]));
+    }
+    for (const device of this.devices) device.start();
+    await this.clock.advance(1_000);
+  }
+
+  /** @param {Device} device @param {any} error */
+  onClientError(device, error) {
+    const expected = ['OUTBOX_FAILED', 'STORE_FAILED', 'unavailable', 'HANDLER_FAILED', 'CONNECTION_REFUSED'];
+    if (expected.includes(error?.code)) this.trace.count(error.code);
+    else this.errors.push(`${device.label}: ${error?.code} ${error?.message}`);
+  }
+
+  /** Another connection of the same device took over: here, always a late one of an earlier life. @param {Device} device */
+  replaced(device) {
+    this.trace.count('replaced');
+    const { life } = device;
+    this.clock.setTimeout(() => device.life === life && device.client && device.client.connect().catch(() => {}), 500);
+  }
+
+  /** Faults end, everybody is there, and what was promised must come true. @returns {Promise<void>} */
+  async settle() {
+    this.network.calm();
+    Object.assign(this.faults, { slowHandler: 0, throwingHandler: 0, outboxFails: 0 });
+    this.server.failReads(false);
+    this.server.failWrite(0, false, 0);
+    if (!this.server.start()) throw new Error('the store does not open');
+    for (const device of this.devices) if (!device.client) device.start();
+    for (let waited = 0; waited < SETTLE_S && (await this.#unsettled()).length > 0; waited++) await this.clock.advance(1_000);
+    await this.clock.advance(2_000);
+    this.errors.push(...(await this.#unsettled()));
+  }
+
+  /** Who is not done, judged by what the server's log holds. @returns {Promise<string[]>} */
+  async #unsettled() {
+    /** @type {Map<string, number>} */
+    const heads = new Map();
+    for (const conv of [DM, GROUP]) {
+      const page = await this.server.request('', { t: 'history', rid: 1, conv, limit: 1 });
+      if (page.t !== 'page' && page.code !== 'unknown_conv') return [`the server answers ${page.code} at the end`];
+      heads.set(conv, page.items?.[0]?.seq ?? 0);
+    }
+    return this.devices.flatMap(({ label, client, convs }) => {
+      const open = client.outbox().length;
+      const known = new Map(client.conversations().map(({ conv, got }) => [conv, got]));
+      const behind = convs.filter((conv) => (known.get(conv) ?? 0) < (heads.get(conv) ?? 0));
+      return [
+        ...(client.state === 'online' ? [] : [`${label}: ${client.state} at the end`]),
+        ...(open === 0 ? [] : [`${label}: ${open} in the outbox at the end`]),
+        ...behind.map((conv) => `${label}: ${conv} handled to ${known.get(conv)} of ${heads.get(conv)} at the end`),
+      ];
+    });
+  }
+
+  /** Reads what every member sees. */
+  async readLog() {
+    for (const user of USERS) {
+      for (const conv of user === 'carol' ? [GROUP] : [DM, GROUP]) {
+        for (let after = 0; ; ) {
+          const page = await this.server.request(user, { t: 'history', rid: 1, conv, after, limit: 200 });
+          if (page.t === 'error' && page.code === 'unknown_conv') break;
+          if (page.t !== 'page') throw new Error(`no history: ${JSON.stringify(page)}`);
+          for (const item of page.items) this.#read(user, item);
+          if (!page.more) break;
+          after = page.items.at(-1).seq;
+        }
+      }
+    }
+  }
+
+  #read(user, { conv, epoch, seq, mid, id, from, type, body }) {
+    const fromDevice = from === 'system' ? 'system' : (this.senders.get(id)?.label ?? `nobody's ${id}`);
+    const event = { op: /** @type {const} */ ('log'), user, device: 'reader', conv, epoch, seq, mid, id, from, fromDevice };
+    this.history.record({ ...event, type, hash: hashBody(body), t: this.clock.now() });
+  }
+
+  judge() {
+    return judge(this.history.events);
+  }
+}
