@@ -360,7 +360,10 @@ void Engine::Settle(std::vector<Outcome> outcomes) {
     const Command& command = committing_group_[i];
     Pending& pending = committing_pending_[i];
     Connection* connection = Find(pending.connection);
-    if (outcomes[i].code == Code::kUnavailable) ++counters_.unavailable;
+    if (outcomes[i].code == Code::kUnavailable) {
+      ++counters_.unavailable;
+      NoteUnknown(command);
+    }
     if (connection != nullptr) {
       --connection->commands_in_flight;
       MakeReady(*connection);
@@ -382,6 +385,7 @@ void Engine::ReadDone(Connection& connection) {
 }
 
 void Engine::RunTimers() {
+  if (now_.steady_ms >= recheck_due_ms_) RunRechecks();
   if (now_.steady_ms >= heads_due_ms_) RunHeads();
   if (now_.steady_ms >= receipts_due_ms_) RunReceipts();
   if (now_.steady_ms >= redelivery_due_ms_) RunRedelivery();
@@ -396,8 +400,8 @@ void Engine::RunTimers() {
 }
 
 int64_t Engine::NextDeadline() const {
-  return std::min(
-      {tend_due_ms_, retain_due_ms_, heads_due_ms_, receipts_due_ms_, redelivery_due_ms_, packages_.NextDeadline()});
+  return std::min({tend_due_ms_, retain_due_ms_, recheck_due_ms_, heads_due_ms_, receipts_due_ms_, redelivery_due_ms_,
+                   packages_.NextDeadline()});
 }
 
 }  // namespace everyonce

@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -197,6 +199,7 @@ class Engine {
   void Push(Connection& connection, Link& link, uint64_t seq, std::string_view packet);
   void FallBehind(Connection& connection, const std::string& conv, Link& link);
   void SendHead(Connection& connection, const std::string& conv, Link& link);
+  void HeadSoon(Connection& connection, const std::string& conv, Link& link);
   void CatchUp(Connection& connection, Link& link);
   void CatchUpAll(Connection& connection);
   void OwnAccepted(Connection& connection, const Command& command, const Outcome& outcome);
@@ -220,6 +223,13 @@ class Engine {
   void TellMarks(Connection& connection, const std::vector<std::string>& convs);
   void RunReceipts();
 
+  // engine_recheck.cc: what a commit that failed may have stored.
+  void NoteUnknown(const Command& command);
+  void RunRechecks();
+  void RecheckLater(const std::string& conv, const std::set<std::string>& users);
+  void RecheckUser(const std::string& conv, const std::string& user);
+  void TellNews(Connection& connection, const ConversationView& view);
+
   Log* log_;
   EngineOptions options_;
   Time now_;
@@ -241,6 +251,11 @@ class Engine {
   std::unordered_map<std::string, std::unordered_map<std::string, Receipt>> receipts_;
   std::vector<std::pair<ConnectionId, std::vector<std::string>>>
       receipts_wanted_;  // welcomed, and not yet told the others' marks
+  // Conversations of failed commits, with users who may have left by them.
+  std::map<std::string, std::set<std::string>> rechecks_;
+  bool recheck_failed_ = false;  // the store could not be read
+  int64_t recheck_due_ms_ = INT64_MAX;
+  const std::vector<Command> no_commands_;
   int64_t receipts_due_ms_ = INT64_MAX;
   int64_t heads_due_ms_ = INT64_MAX;
   int64_t redelivery_due_ms_ = INT64_MAX;

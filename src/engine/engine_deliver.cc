@@ -59,18 +59,22 @@ void Engine::DeliverTo(Connection& connection, const Message& message, std::stri
     if (!link.told || message.seq != link.next) SendHead(connection, message.conv, link);
     Push(connection, link, message.seq, packet);
   } else {
-    link.caught_up = false;
-    link.head_due = true;
-    if (now_.steady_ms - link.head_sent_ms >= options_.head_interval_ms || link.head_sent_ms == 0) {
-      SendHead(connection, message.conv, link);
-    } else {
-      if (!connection.heads_due) {
-        connection.heads_due = true;
-        heads_due_.push_back(connection.id);
-      }
-      heads_due_ms_ = std::min(heads_due_ms_, link.head_sent_ms + options_.head_interval_ms);
-    }
+    HeadSoon(connection, message.conv, link);
   }
+}
+
+// News of a conversation that is behind: at once, then at most once an interval with the newest.
+void Engine::HeadSoon(Connection& connection, const std::string& conv, Link& link) {
+  link.caught_up = false;
+  link.head_due = true;
+  if (now_.steady_ms - link.head_sent_ms >= options_.head_interval_ms || link.head_sent_ms == 0) {
+    return SendHead(connection, conv, link);
+  }
+  if (!connection.heads_due) {
+    connection.heads_due = true;
+    heads_due_.push_back(connection.id);
+  }
+  heads_due_ms_ = std::min(heads_due_ms_, link.head_sent_ms + options_.head_interval_ms);
 }
 
 // The link of a conversation that this connection was not told of: one gained while connected starts live at its first

@@ -166,5 +166,10 @@ export class Device {
 
 /** Timers of a process die with it. @param {any} clock @param {() => boolean} alive */
 function mortal(clock, alive) {
-  return { ...clock, now: clock.now, clearTimeout: clock.clearTimeout, setTimeout: (callback, ms) => clock.setTimeout(() => alive() && callback(), ms) };
+  return {
+    ...clock,
+    now: clock.now,
+    clearTimeout: clock.clearTimeout,
+    setTimeout: (callback, ms) => clock.setTimeout(() => alive() && callback(), ms),
+  };
 }

@@ -180,7 +180,11 @@ class Socket {
     };
     this.#lag();
     this.#later('down', taken);
-    this.#frame('down', () => this.#state === 'open' && this.alive() && this.onmessage?.({ data: text }), `down ${text}`);
+    this.#frame(
+      'down',
+      () => this.#state === 'open' && this.alive() && this.onmessage?.({ data: text }),
+      `down ${text}`,
+    );
   }
 
   #lag() {
@@ -220,7 +224,7 @@ class Socket {
 function textsOf(bytes) {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const texts = [];
-  for (let at = 0; at < buffer.length; ) {
+  for (let at = 0; at < buffer.length;) {
     const short = buffer[at + 1];
     const length =
       short === 127 ? Number(buffer.readBigUInt64BE(at + 2)) : short === 126 ? buffer.readUInt16BE(at + 2) : short;

@@ -32,8 +32,15 @@ for (let seed = first; seed < first + count; seed++) {
   }
   if (process.stdout.isTTY) process.stdout.write(`\r${seed - first + 1}/${count} seeds, ${failed} failed `);
 }
-console.log(`\n${count} seeds from ${first}: ${failed} failed; ${events} frames, ${Math.round(virtualMs / 1000)} s of virtual time in ${Math.round((Date.now() - started) / 1000)} s`);
-console.log([...total].sort(([a], [b]) => a.localeCompare(b)).map(([name, times]) => `${name} ${times}`).join(', '));
+console.log(
+  `\n${count} seeds from ${first}: ${failed} failed; ${events} frames, ${Math.round(virtualMs / 1000)} s of virtual time in ${Math.round((Date.now() - started) / 1000)} s`,
+);
+console.log(
+  [...total]
+    .sort(([a], [b]) => a.localeCompare(b))
+    .map(([name, times]) => `${name} ${times}`)
+    .join(', '),
+);
 process.exitCode = failed > 0 ? 1 : 0;
 
 /** @param {number} seed */

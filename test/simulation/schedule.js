@@ -1,7 +1,7 @@
 /** A random life of a deployment, drawn from one seed: load, faults of every kind, then quiet, and the verdict. */
 import { isClean } from '../checker/judge.js';
 import { seeded } from '../lib/client/fake/clock.js';
-import { DM, GROUP, World } from './world.js';
+import { World } from './world.js';
 
 const STEPS = 60;
 

@@ -70,7 +70,8 @@ export class World {
     this.server.failWrite(0, false, 0);
     if (!this.server.start()) throw new Error('the store does not open');
     for (const device of this.devices) if (!device.client) device.start();
-    for (let waited = 0; waited < SETTLE_S && (await this.#unsettled()).length > 0; waited++) await this.clock.advance(1_000);
+    for (let waited = 0; waited < SETTLE_S && (await this.#unsettled()).length > 0; waited++)
+      await this.clock.advance(1_000);
     await this.clock.advance(2_000);
     this.errors.push(...(await this.#unsettled()));
   }
@@ -100,7 +101,7 @@ export class World {
   async readLog() {
     for (const user of USERS) {
       for (const conv of user === 'carol' ? [GROUP] : [DM, GROUP]) {
-        for (let after = 0; ; ) {
+        for (let after = 0; ;) {
           const page = await this.server.request(user, { t: 'history', rid: 1, conv, after, limit: 200 });
           if (page.t === 'error' && page.code === 'unknown_conv') break;
           if (page.t !== 'page') throw new Error(`no history: ${JSON.stringify(page)}`);
@@ -114,7 +115,18 @@ export class World {
 
   #read(user, { conv, epoch, seq, mid, id, from, type, body }) {
     const fromDevice = from === 'system' ? 'system' : (this.senders.get(id)?.label ?? `nobody's ${id}`);
-    const event = { op: /** @type {const} */ ('log'), user, device: 'reader', conv, epoch, seq, mid, id, from, fromDevice };
+    const event = {
+      op: /** @type {const} */ ('log'),
+      user,
+      device: 'reader',
+      conv,
+      epoch,
+      seq,
+      mid,
+      id,
+      from,
+      fromDevice,
+    };
     this.history.record({ ...event, type, hash: hashBody(body), t: this.clock.now() });
   }
 

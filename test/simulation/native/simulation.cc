@@ -1,5 +1,5 @@
-// The engine and its log on a disk that fails as disks do, stepped by whoever simulates: no thread, no clock, no chance of
-// its own. An addon of its own, so that nothing of it is in the one that users install.
+// The engine and its log on a disk that fails as disks do, stepped by whoever simulates: no thread, no clock, no chance
+// of its own. An addon of its own, so that nothing of it is in the one that users install.
 #include <napi.h>
 
 #include <cstring>
@@ -53,7 +53,8 @@ class Simulation : public Napi::ObjectWrap<Simulation> {
 
  private:
   static Time TimeOf(const Napi::CallbackInfo& info, size_t at) {
-    return {.wall_ms = info[at].As<Napi::Number>().Int64Value(), .steady_ms = info[at + 1].As<Napi::Number>().Int64Value()};
+    return {.wall_ms = info[at].As<Napi::Number>().Int64Value(),
+            .steady_ms = info[at + 1].As<Napi::Number>().Int64Value()};
   }
   static uint32_t Id(const Napi::CallbackInfo& info) { return info[0].As<Napi::Number>().Uint32Value(); }
 

@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <utility>
+
+#include "engine/engine.h"
+
+namespace everyonce {
+namespace {
+
+// Conversations that wait to be looked at; past it whoever is connected is told to come again, which asks all.
+constexpr size_t kMaxRechecks = 10'000;
+constexpr size_t kRechecksAtOnce = 64;
+constexpr int64_t kRetryMs = 1000;
+
+}  // namespace
+
+// A commit that failed is unknown: what it held may be stored, and then nobody was told of it. Its sender asks again
+// and gets the first answer; the others learn of it here, from the log, as soon as that can be read: by `head`, as of
+// anything that was not pushed.
+void Engine::NoteUnknown(const Command& command) {
+  if (command.kind != CommandKind::kSend && command.kind != CommandKind::kMembers) return;
+  std::set<std::string>& users = rechecks_[command.conv];
+  users.insert(command.members.begin(), command.members.end());  // those who went by it are no members any more
+  if (command.kind == CommandKind::kMembers) users.insert(command.user);
+  recheck_due_ms_ = std::min(recheck_due_ms_, now_.steady_ms);
+  if (rechecks_.size() <= kMaxRechecks) return;
+  rechecks_.clear();
+  std::vector<ConnectionId> all;
+  for (const auto& [id, connection] : connections_) {
+    if (!connection->application) all.push_back(id);
+  }
+  for (const ConnectionId id : all) Shut(*Find(id), 1012);
+}
+
+void Engine::RunRechecks() {
+  recheck_due_ms_ = INT64_MAX;
+  if (committing_) return;  // Settle arms it again
+  if (recheck_failed_) {
+    // A store that failed is opened again by a commit, and nobody else may send one.
+    recheck_failed_ = false;
+    log_->Commit(no_commands_, now_.wall_ms, [](const std::vector<Outcome>&) {});
+  }
+  for (size_t i = 0; i < kRechecksAtOnce && !rechecks_.empty() && !recheck_failed_; ++i) {
+    auto node = rechecks_.extract(rechecks_.begin());
+    log_->MembersOf(node.key(), [this, conv = node.key(), users = std::move(node.mapped())](
+                                    const Status& status, const std::shared_ptr<const MemberList>& members) mutable {
+      if (status.code == Code::kUnavailable) return RecheckLater(conv, users);
+      if (status.ok() && members != nullptr) users.insert(members->begin(), members->end());
+      for (const std::string& user : users) RecheckUser(conv, user);
+    });
+  }
+  if (!rechecks_.empty()) {
+    recheck_due_ms_ = std::min(recheck_due_ms_, now_.steady_ms + (recheck_failed_ ? kRetryMs : 1));
+  }
+}
+
+void Engine::RecheckLater(const std::string& conv, const std::set<std::string>& users) {
+  rechecks_[conv].insert(users.begin(), users.end());
+  recheck_failed_ = true;
+  recheck_due_ms_ = std::min(recheck_due_ms_, now_.steady_ms + kRetryMs);
+}
+
+void Engine::RecheckUser(const std::string& conv, const std::string& user) {
+  const auto online = online_.find(user);
+  if (online == online_.end()) return;
+  std::vector<ConnectionId> ids;
+  for (const Connection* connection : online->second) ids.push_back(connection->id);
+  for (const ConnectionId id : ids) {
+    Connection* connection = Find(id);
+    if (connection == nullptr) continue;
+    log_->View(user, connection->device, conv,
+               [this, id, conv, user](const Status& status, const ConversationView& view) {
+                 if (status.code == Code::kUnavailable) return RecheckLater(conv, {user});
+                 Connection* current = Find(id);
+                 if (status.ok() && current != nullptr) TellNews(*current, view);
+               });
+  }
+}
+
+// What a connection was told of a conversation is brought up to what the log holds.
+void Engine::TellNews(Connection& connection, const ConversationView& view) {
+  const auto [entry, inserted] = connection.links.try_emplace(view.conv);
+  Link& link = entry->second;
+  if (!inserted && view.epoch == link.epoch && view.head <= link.head) return;
+  link.epoch = view.epoch;
+  link.head = std::max(inserted ? 0 : link.head, view.head);
+  link.got = std::max(inserted ? 0 : link.got, view.got);
+  if (inserted) link.live = false;
+  if (link.got >= link.head) {
+    // Its own, or acked meanwhile: nothing is missing.
+    link.next = std::max(link.next, link.head + 1);
+    return CatchUp(connection, link);
+  }
+  if (link.live) return FallBehind(connection, view.conv, link);
+  HeadSoon(connection, view.conv, link);
+}
+
+}  // namespace everyonce
