@@ -164,6 +164,11 @@ async function handle(claims, rules, key, request, response, next) {
     request.idempotency = { key, fence: held.fence, attempt: answer.attempt, signal };
     next();
     return captured.ended;
+  }).catch(async (error) => {
+    // Thrown by next() itself, outside of a framework that would have caught it.
+    captured.giveBack();
+    await asking(() => claims.release({ ...held, mode: 'retry', keepMs })).catch(() => {});
+    throw error;
   });
   if ('lost' in outcome) {
     captured.discard();

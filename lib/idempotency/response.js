@@ -96,6 +96,8 @@ export function captureResponse(response, maxBytes) {
       for (const [name, value] of answer.headers) response.setHeader(name, value);
       response.end(Buffer.concat(chunks));
     },
+    /** Lets go: what comes from now on is sent as it comes. */
+    giveBack,
     /** Forgets it; another answer can be sent, and what the application still writes goes nowhere. */
     discard() {
       const writes = { write: response.write, end: response.end, writeHead: response.writeHead };

@@ -188,6 +188,26 @@ describe('idempotencyMiddleware', () => {
     late.status(200).send('late');
   });
 
+  it('under node:http alone: what is thrown goes to next, and the key is free', async () => {
+    const middleware = idempotencyMiddleware({ store: { postgres: pool }, name: 'bare' });
+    let calls = 0;
+    const bare = createServer((request, response) => {
+      middleware(request, response, (error) => {
+        if (error) return response.writeHead(500).end(error.message);
+        if (++calls === 1) throw new Error('thrown');
+        response.end(`call ${calls}`);
+      });
+    }).listen(0, '127.0.0.1');
+    await event(bare, 'listening');
+    const once = async () => {
+      const options = { method: 'POST', headers: { 'Idempotency-Key': 'thrown' } };
+      return (await fetch(`http://127.0.0.1:${bare.address().port}/`, options)).text();
+    };
+    assert.deepEqual([await once(), await once(), await once()], ['thrown', 'call 2', 'call 2']);
+    bare.close();
+    bare.closeAllConnections();
+  });
+
   it('refuses what it can not take, and says so where the body is not parsed yet', async () => {
     assert.throws(() => idempotencyMiddleware({}), { code: 'INVALID_ARGUMENT', option: 'store' });
     assert.throws(() => idempotencyMiddleware({ store: { postgres: pool }, methods: 'POST' }), { option: 'methods' });

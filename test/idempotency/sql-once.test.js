@@ -171,6 +171,16 @@ for (const [title, { kind, pool, open }] of Object.entries(DATABASES)) {
       assert.equal((await sqlOnce(db.client, { key: 'outer' }, () => 1)).repeated, false);
     });
 
+    it('takes what was begun inside and goes on afterwards for outside', async () => {
+      const go = gate();
+      let later;
+      await sqlOnce(db.client, { key: 'begins' }, () => {
+        later = go.opened.then(() => sqlOnce(db.client, { key: 'goes on' }, () => 1));
+      });
+      go.open();
+      assert.deepEqual(await later, { result: 1, repeated: false });
+    });
+
     it('tells work that has ended its transaction by itself', async () => {
       const work = async (tx) => {
         await effect(tx, 'x');

@@ -5,8 +5,13 @@ import { EveryonceError } from '../../protocol/errors.js';
 /** The end of the last transaction that asked for a connection. @type {WeakMap<object, Promise<unknown>>} */
 const queues = new WeakMap();
 
-/** The connections whose transactions the running code is inside of. @type {AsyncLocalStorage<readonly object[]>} */
-const inside = new AsyncLocalStorage();
+/** @typedef {{ connection: object, open: boolean }} Turn */
+
+/** The turns that the running code is inside of, or was begun in. @type {AsyncLocalStorage<readonly Turn[]>} */
+const turns = new AsyncLocalStorage();
+
+/** @param {object} connection */
+const isInside = (connection) => (turns.getStore() ?? []).some((turn) => turn.open && turn.connection === connection);
 
 /** @returns {EveryonceError} */
 export const inTransaction = () =>
@@ -20,10 +25,10 @@ export const inTransaction = () =>
  *   it would be waiting for ever
  */
 export async function inTurn(connection, task) {
-  const outer = inside.getStore() ?? [];
-  if (outer.includes(connection)) throw inTransaction();
+  if (isInside(connection)) throw inTransaction();
   const before = queues.get(connection);
-  const enter = () => inside.run([...outer, connection], task);
+  const mine = { connection, open: true };
+  const enter = () => turns.run([...(turns.getStore() ?? []), mine], task);
   const turn = before === undefined ? Promise.resolve(enter()) : before.then(enter);
   const settled = turn.then(
     () => {},
@@ -33,6 +38,8 @@ export async function inTurn(connection, task) {
   try {
     return await turn;
   } finally {
+    // What was begun inside and goes on afterwards is outside.
+    mine.open = false;
     // The last one leaves nothing behind, so that the next begins at once.
     if (queues.get(connection) === settled) queues.delete(connection);
   }
@@ -47,5 +54,5 @@ export async function inTurn(connection, task) {
  * @returns {Promise<Result>}
  */
 export async function inTurnOrInside(connection, task) {
-  return inside.getStore()?.includes(connection) ? task() : inTurn(connection, task);
+  return isInside(connection) ? task() : inTurn(connection, task);
 }
