@@ -7,6 +7,7 @@ import { describeMachine } from './machine.js';
 import { measureMainPath } from './main-path.js';
 import { paging } from './paging-command.js';
 import { primitives } from './primitives-command.js';
+import { retention } from './retention-command.js';
 import { slowReader } from './slow-reader-command.js';
 import { targets } from './targets.js';
 
@@ -15,6 +16,10 @@ if (process.argv[2] === 'slow-reader') {
   process.exit(0);
 }
 
+if (process.argv[2] === 'retention') {
+  await retention(process.argv.slice(3));
+  process.exit(0);
+}
 if (process.argv[2] === 'paging') {
   await paging(process.argv.slice(3));
   process.exit(0);

@@ -120,6 +120,8 @@ Status Retention::Work(bool* done) {
   Conversation* conversation = nullptr;
   Status status = context_.Find(job_->conv, &conversation);
   if (!status.ok() || conversation == nullptr || !conversation->exists()) return status;
+  // Who joined since may see it, and has acked nothing.
+  if (job_->system_count != conversation->system_count()) job_->judged = false;
   if (options_.until_acked && !job_->judged) status = Judge(conversation);
   if (!status.ok()) return status;
   *done = false;

@@ -47,18 +47,17 @@ ModelRun::ModelRun(LogUnderTest* subject, RunOptions options)
 }
 
 void ModelRun::Run() {
-  std::string wrong;
+  if (options_.retain_one_in != 0 && !subject_->SetRules(options_.rules)) ADD_FAILURE() << "this log removes nothing";
+  std::string wrong = HelloAll();
   uint64_t step = 0;
-  for (const std::string& user : kUsers) {
-    for (const std::string& device : kDevices) {
-      if (wrong.empty()) wrong = Commit({MakeHello(user, device)});
-    }
-  }
   for (; wrong.empty() && step < options_.steps; ++step) {
     wrong = Step();
     if (wrong.empty() && options_.reopen_every != 0 && step % options_.reopen_every == options_.reopen_every - 1) {
       doing_ = "reopening";
       subject_->Reopen(now_ms_, options_.power_cuts);
+      for (const std::string& conv : kConversations) {
+        if (wrong.empty()) wrong = model_.Reopened(conv, subject_->FloorOf(conv), options_.power_cuts);
+      }
     }
     if (wrong.empty() && step % 250 == 249) wrong = AskEverything();
   }
@@ -71,6 +70,32 @@ void ModelRun::Run() {
                 << "." << testing::UnitTest::GetInstance()->current_test_info()->name();
 }
 
+std::string ModelRun::HelloAll() {
+  std::string wrong;
+  for (const std::string& user : kUsers) {
+    for (const std::string& device : kDevices) {
+      if (wrong.empty()) wrong = Commit({MakeHello(user, device)});
+    }
+  }
+  return wrong;
+}
+
+// Some slices, or a round and a half: then all that may go is gone.
+std::string ModelRun::Retain() {
+  const bool whole = random_.OneIn(3);
+  const uint64_t target = subject_->log()->counters().retention_runs + 2;
+  const uint64_t slices = whole ? 100000 : random_.Between(1, 4);
+  for (uint64_t i = 0; i < slices && subject_->log()->counters().retention_runs < target; ++i) {
+    doing_ = "removing";
+    if (subject_->log()->Retain(now_ms_) < 0) return "never removes";
+  }
+  for (const std::string& conv : kConversations) {
+    std::string wrong = model_.Retain(conv, options_.rules, now_ms_, subject_->FloorOf(conv), whole);
+    if (!wrong.empty()) return wrong;
+  }
+  return {};
+}
+
 void ModelRun::AdvanceClock() {
   now_ms_ += static_cast<int64_t>(random_.Below(40));
   if (random_.OneIn(30)) now_ms_ -= static_cast<int64_t>(random_.Below(30));  // a clock that was set back
@@ -78,8 +103,12 @@ void ModelRun::AdvanceClock() {
 }
 
 std::string ModelRun::Step() {
+  const int64_t before_ms = now_ms_;
   AdvanceClock();
   planned_.clear();
+  if (options_.rules.until_acked && now_ms_ - before_ms > kTestWindowMs) {
+    if (std::string wrong = HelloAll(); !wrong.empty()) return wrong;  // so that all devices count as seen
+  }
   std::vector<Command> group;
   for (uint64_t count = random_.OneIn(10) ? random_.Between(10, 30) : random_.Between(1, 6); count > 0; --count) {
     group.push_back(MakeCommand());
@@ -89,6 +118,7 @@ std::string ModelRun::Step() {
     if (!subject_->FailNextWrite(random_.OneIn(2))) return "this log can't fail";
   }
   std::string wrong = Commit(group);
+  if (wrong.empty() && options_.retain_one_in != 0 && random_.OneIn(options_.retain_one_in)) wrong = Retain();
   for (int questions = 2; wrong.empty() && questions > 0; --questions) wrong = Ask();
   return wrong;
 }

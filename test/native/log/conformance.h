@@ -31,6 +31,11 @@ class LogUnderTest {
   // Lets the log work until `done`. A log that answers inline has nothing to do.
   virtual void RunUntil(const std::function<bool()>& done);
 
+  // Retention: all but so many of the newest are removed, what is older, what all have acked. False: this kind can't.
+  virtual bool SetRules(const LogModel::Rules&) { return false; }
+  // Removed up to there, as the store says.
+  virtual uint64_t FloorOf(const std::string&) { return 0; }
+
   // Makes the next write of a group fail; `kept`: it is there all the same after the recovery. False: this kind can't.
   virtual bool FailNextWrite(bool kept);
   // Whether the last Commit met that failure, and whether its group is there all the same.
@@ -46,6 +51,8 @@ struct RunOptions {
   // Reopening is after a power cut. A log may keep acks and read marks without waiting for the disk (losing them costs
   // a second delivery, never a message), so such a run has none of them until it drains.
   bool power_cuts = false;
+  LogModel::Rules rules{};
+  uint64_t retain_one_in = 0;  // steps after which retention goes on; 0: never
 };
 
 // A random run of users, devices and conversations, each answer compared with LogModel's. Fails the current test, once,
@@ -89,6 +96,8 @@ class ModelRun {
   // Every device pulls page after page and acks what it got, until nothing is left anywhere.
   std::string Drain();
   void AdvanceClock();
+  std::string Retain();
+  std::string HelloAll();
 
   LogUnderTest* subject_;
   RunOptions options_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "log/embedded_log.h"
+#include "log/log_format.h"
 #include "log/memory_kv.h"
 #include "log/rocks_kv.h"
 #include "support/fault_kv.h"
@@ -30,8 +31,28 @@ class EmbeddedUnderTest : public LogUnderTest {
     options.random = [this] { return ++random_; };
     options.cache_conversations = 3;
     options.now_ms = now_ms;
-    log_ = OpenEmbeddedLog(OpenKv(), std::move(options), &status);
+    options.retention = retention_;
+    std::unique_ptr<Kv> kv = OpenKv();
+    kv_ = kv.get();
+    log_ = OpenEmbeddedLog(std::move(kv), std::move(options), &status);
     ASSERT_NE(log_, nullptr) << status.message;
+  }
+
+  bool SetRules(const LogModel::Rules& rules) override {
+    retention_.max_age_ms = rules.max_age_ms;
+    retention_.messages = rules.messages;
+    retention_.until_acked = rules.until_acked;
+    retention_.slice_work = 20;  // so that a round takes many slices, with commits between them
+    Reopen(kTestStartMs, false);
+    return true;
+  }
+  uint64_t FloorOf(const std::string& conv) override {
+    std::string value;
+    bool found = false;
+    ConversationRecord record;
+    const Status status = kv_->Get(Space::kConversations, key::Conversation(conv), &value, &found);
+    EXPECT_TRUE(status.ok() && (!found || ConversationRecord::Decode(value, &record)));
+    return record.floor;
   }
 
  protected:
@@ -40,6 +61,8 @@ class EmbeddedUnderTest : public LogUnderTest {
 
  private:
   std::unique_ptr<Log> log_;
+  Kv* kv_ = nullptr;  // the log's
+  RetentionOptions retention_;
   uint64_t random_ = 0;
 };
 
@@ -87,6 +110,9 @@ void RunOn(RunOptions options) {
   subject.Reopen(kTestStartMs, false);
   ModelRun run(&subject, options);
   run.Run();
+  if (options.retain_one_in != 0) {
+    EXPECT_GT(run.model().removed(), 0u) << "nothing was ever removed";
+  }
   if (testing::Test::HasFailure() || run.model().messages() < 3500) return;
   // A run that never met an answer has not tested it.
   for (const char* answer : {"ok", "dup", "gap", "conflict", "unknown_producer", "too_old", "unknown_conv", "forbidden",
@@ -103,6 +129,30 @@ TEST(LogConformance, MemoryWithFailingWrites) {
 }
 TEST(LogConformance, MemoryWithPowerCuts) {
   RunOn<OnMemory>({.seed = 15, .steps = 1500, .reopen_every = 3, .fail_one_in = 20, .power_cuts = true});
+}
+constexpr LogModel::Rules kFew{.messages = 25};
+constexpr LogModel::Rules kAcked{.until_acked = true};
+constexpr LogModel::Rules kAll{.max_age_ms = 400, .messages = 150, .until_acked = true};
+TEST(LogConformance, MemoryThatKeepsFew) {
+  RunOn<OnMemory>({.seed = 31, .steps = 1500, .reopen_every = 9, .rules = kFew, .retain_one_in = 4});
+}
+TEST(LogConformance, MemoryThatKeepsUntilAcked) {
+  RunOn<OnMemory>({.seed = 32, .steps = 1500, .reopen_every = 9, .rules = kAcked, .retain_one_in = 4});
+}
+TEST(LogConformance, MemoryThatRemovesByAllRulesWithFailingWrites) {
+  RunOn<OnMemory>({.seed = 33, .steps = 1500, .reopen_every = 13, .fail_one_in = 7, .rules = kAll, .retain_one_in = 3});
+}
+TEST(LogConformance, MemoryThatRemovesWithPowerCuts) {
+  RunOn<OnMemory>({.seed = 34,
+                   .steps = 1000,
+                   .reopen_every = 3,
+                   .fail_one_in = 20,
+                   .power_cuts = true,
+                   .rules = kFew,
+                   .retain_one_in = 3});
+}
+TEST(LogConformance, RocksThatRemoves) {
+  RunOn<OnRocks>({.seed = 35, .steps = 300, .reopen_every = 17, .rules = kAll, .retain_one_in = 4});
 }
 TEST(LogConformance, RocksAnswersAsTheModel) { RunOn<OnRocks>({.seed = 21, .steps = 600}); }
 TEST(LogConformance, RocksOpenedAgainAtEveryStep) { RunOn<OnRocks>({.seed = 22, .steps = 40, .reopen_every = 1}); }

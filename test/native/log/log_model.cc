@@ -53,7 +53,8 @@ std::vector<uint64_t> LogModel::Needed(const std::string& conv, const std::strin
   for (uint64_t seq = 1; seq <= state.log.size(); ++seq) {
     const Message& message = state.log[seq - 1];
     if (!Visible(state, conv, user, seq)) continue;
-    if (message.from == user && message.device == device) continue;
+    // Nobody can tell any more whose a removed message was.
+    if (message.from == user && message.device == device && seq > state.floor) continue;
     if (acked != state.acked.end() && acked->second.contains(seq)) continue;
     needed.push_back(seq);
   }
@@ -82,7 +83,7 @@ ConversationView LogModel::ViewOf(const std::string& conv, const std::string& us
   view.got = device.empty() ? 0 : Got(state, conv, {user, device});
   const auto read = state.read.find(user);
   view.read = read == state.read.end() ? 0 : read->second;
-  for (uint64_t seq = view.read + 1; seq <= state.log.size(); ++seq) {
+  for (uint64_t seq = std::max(view.read, state.floor) + 1; seq <= state.log.size(); ++seq) {
     const Message& message = state.log[seq - 1];
     if (Visible(state, conv, user, seq) && message.from != user && !message.type.starts_with("system.")) ++view.unread;
   }

@@ -39,6 +39,18 @@ class LogModel {
                           const std::vector<std::string>& ids, const StatusAnswer& answer);
   std::string CheckMembers(std::string_view conv, const Status& status, const MemberList* members);
 
+  // Retention. `floor`: of the conversation, as the Log has it now. It may have removed what a rule lets go, and no
+  // more; `whole`: all of it. All devices that ever said hello count as seen.
+  struct Rules {
+    int64_t max_age_ms = 0;
+    uint64_t messages = 0;
+    bool until_acked = false;
+  };
+  std::string Retain(const std::string& conv, const Rules& rules, int64_t now_ms, uint64_t floor, bool whole);
+  // After the store was opened again; a power cut may bring removed messages back.
+  std::string Reopened(const std::string& conv, uint64_t floor, bool power_cut);
+  uint64_t removed() const { return removed_; }
+
   // For who makes up the next step of a run.
   uint64_t LastN(const std::string& conv, const std::string& user, const std::string& device) const;
   // The id that n was answered under; empty: skipped, or unknown.
@@ -81,6 +93,7 @@ class LogModel {
     std::string creator{};
     uint64_t epoch = 0;
     std::vector<Message> log{};  // seq = index + 1
+    uint64_t floor = 0;          // all up to it was removed; the model keeps it to compare with
     std::set<std::string> members{};
     std::map<std::string, std::vector<std::pair<uint64_t, uint64_t>>> spans{};  // visible from..to; to 0: still
     std::map<Pair, Producer> producers{};
@@ -151,6 +164,8 @@ class LogModel {
   std::map<Pair, Device> devices_;
   std::set<uint64_t> mids_;
   uint64_t messages_ = 0;
+  uint64_t removed_ = 0;
+  int64_t latest_ms_ = 0;  // the latest time that the Log was told
   std::map<std::string, uint64_t> answers_;
 };
 

@@ -26,6 +26,7 @@ size_t Place(const std::vector<std::string>& parts, const std::string& id) {
 }  // namespace
 
 std::string LogModel::Commit(const Command& command, int64_t now_ms, const Outcome* seen) {
+  latest_ms_ = std::max(latest_ms_, now_ms);
   const Expected expected = Decide(command, now_ms);
   if (seen == nullptr) return {};
   ++answers_[seen->duplicate ? "dup" : std::string(CodeName(seen->code))];
@@ -151,6 +152,11 @@ LogModel::Expected LogModel::DecideKnown(const Command& command, const Producer&
   bool same_id = parts.empty() ? answer->second.id == command.id : place < parts.size();
   switch (answer->second.kind) {
     case Answer::kAccepted:
+      // Open: what is left of a removed message may be told for longer than for 64 n.
+      if (answer->second.seq <= Find(command.conv)->floor && !remembered) {
+        if (!same_id) return {.code = Code::kConflict, .also = {Code::kTooOld}};
+        return {.also = {Code::kTooOld}, .duplicate = true, .seq = answer->second.seq + place};
+      }
       if (!same_id) return {.code = Code::kConflict};
       return {.duplicate = true, .seq = answer->second.seq + place};
     case Answer::kRefused:

@@ -22,7 +22,16 @@ std::string LogModel::CheckHistory(const HistoryQuery& query, const Status& stat
   for (const PageItem& item : page.items) {
     if (item.is_hole()) {
       const Span& span = item.hole.span;
-      if (item.hole.reason != "not_visible" || span.conv != query.conv) return "another hole";
+      if (span.conv != query.conv) return "another hole";
+      if (item.hole.reason == "expired") {
+        if (span.from <= reached || span.to < span.from || span.to > state.floor) return "an expired hole misplaced";
+        for (const uint64_t seq : wanted) {
+          if (seq >= span.from && seq <= span.to) given.push_back(seq);
+        }
+        reached = span.to;
+        continue;
+      }
+      if (item.hole.reason != "not_visible") return "another hole";
       if (span.from <= reached || span.to < span.from || span.to > state.log.size()) return "a hole misplaced";
       for (uint64_t seq = span.from; seq <= span.to; ++seq) {
         if (Visible(state, query.conv, query.user, seq)) return "a hole over visible " + std::to_string(seq);
@@ -32,8 +41,9 @@ std::string LogModel::CheckHistory(const HistoryQuery& query, const Status& stat
     }
     const uint64_t seq = item.message.seq;
     if (item.message.conv != query.conv || seq <= reached) return "out of order";
+    if (seq <= state.floor) return "shows " + std::to_string(seq) + ", which was removed";
     if (std::string wrong = CheckMessage(item.message); !wrong.empty()) return wrong;
-    bool hidden = !given.empty() && reached + 1 < seq;
+    bool hidden = !given.empty() && reached + 1 < seq && reached >= state.floor;
     for (uint64_t between = reached + 1; hidden && between < seq; ++between) {
       hidden = !Visible(state, query.conv, query.user, between);
     }

@@ -113,6 +113,20 @@ std::string LogModel::CheckItems(const PullQuery& query, const Page& page,
     const Conversation& state = *Find(conv);
     if (item.is_hole()) {
       const Span& span = item.hole.span;
+      if (item.hole.reason == "expired") {
+        // One range, to the end of what was removed.
+        const uint64_t end = std::min(state.floor, VisibleHead(state, conv, query.user));
+        if (span.from <= reached[conv] || span.to < span.from || span.to != end)
+          return conv + ": expired hole misplaced";
+        const std::vector<uint64_t>& gone = needs[conv];
+        std::vector<uint64_t>& list = (*given)[conv];
+        while (list.size() < gone.size() && gone[list.size()] >= span.from && gone[list.size()] <= span.to) {
+          list.push_back(gone[list.size()]);
+        }
+        if (list.empty() || list.back() < span.from) return conv + ": a hole that nobody needs";
+        reached[conv] = span.to;
+        continue;
+      }
       if (item.hole.reason != "not_visible") return conv + ": hole because of " + item.hole.reason;
       if (span.from <= reached[conv] || span.to < span.from || span.to > state.log.size())
         return conv + ": hole misplaced";
@@ -125,6 +139,7 @@ std::string LogModel::CheckItems(const PullQuery& query, const Page& page,
       continue;
     }
     const uint64_t seq = item.message.seq;
+    if (seq <= state.floor) return conv + ": shows " + std::to_string(seq) + ", which was removed";
     if (std::string wrong = CheckMessage(item.message); !wrong.empty()) return wrong;
     std::vector<uint64_t>& list = (*given)[conv];
     const std::vector<uint64_t>& needed = needs[conv];
@@ -212,19 +227,21 @@ std::string LogModel::CheckPull(const PullQuery& query, const Status& status, co
   }
   if (behind > 0 && query.conv.empty()) total = behind;
   size_t count = 0;
+  for (const auto& [conv, list] : given) count += list.size();
+  size_t messages = 0;
   size_t bytes = 0;
   for (const PageItem& item : page.items) {
     if (item.is_hole()) continue;
-    ++count;
+    ++messages;
     bytes += item.message.body.size();
   }
   if (total > 0 && count == 0) return "an empty page, and " + std::to_string(total) + " needed";
   // One item too few is right where the next needs a hole before it. A message is at most a body of 1 KiB here and some
   // 500 bytes around it.
   const bool full = page.items.size() + 1 >= query.limit || page.covers.size() == query.max_spans ||
-                    bytes + (count + 1) * 1600 >= query.max_bytes;
+                    bytes + (messages + 1) * 1600 >= query.max_bytes;
   if (count < total && !full) return "a short page: " + Number("items", count, total);
-  if (count > 1 && bytes > query.max_bytes) return "a page of too many bytes";
+  if (messages > 1 && bytes > query.max_bytes) return "a page of too many bytes";
   return {};
 }
 
@@ -239,9 +256,13 @@ std::string LogModel::CheckStatus(std::string_view conv, std::string_view user, 
   }
   if (answer.code != Code::kOk) return name + ": " + std::string(CodeName(answer.code));
   std::set<std::string> expected;
+  std::set<std::string> removed;  // and of an n before the last 64: what is left of it may be told, or not
+  const uint64_t last = LastN(name, std::string(user), std::string(device));
   for (const Message& message : state.log) {
     const bool asked = std::find(ids.begin(), ids.end(), message.id) != ids.end();
-    if (asked && message.from == user && message.device == device) expected.insert(message.id);
+    if (!asked || message.from != user || message.device != device) continue;
+    const bool gone = message.seq <= state.floor && (message.n == 0 || message.n + kProducerWindow <= last);
+    (gone ? removed : expected).insert(message.id);
   }
   std::set<std::string> found;
   for (const StatusFound& seen : answer.found) {
@@ -251,10 +272,21 @@ std::string LogModel::CheckStatus(std::string_view conv, std::string_view user, 
     }
     if (std::string wrong = Number("n", seen.n, message->n); !wrong.empty()) return seen.id + ": " + wrong;
     if (std::string wrong = Adopt(name, seen.seq, seen.epoch, seen.mid, seen.at_ms); !wrong.empty()) return wrong;
-    found.insert(seen.id);
+    if (!removed.contains(seen.id)) found.insert(seen.id);
   }
   if (found != expected) return Number("ids found", found.size(), expected.size());
-  return answer.unknown.empty() ? "" : answer.unknown.front() + ": unknown, though nothing was ever removed";
+  for (const std::string& id : answer.unknown) {
+    if (!removed.contains(id)) return id + ": unknown, though it was not removed";
+  }
+  for (const std::string& id : removed) {
+    const bool told =
+        std::any_of(answer.found.begin(), answer.found.end(), [&](const auto& one) { return one.id == id; });
+    const bool unknown = std::find(answer.unknown.begin(), answer.unknown.end(), id) != answer.unknown.end();
+    const bool has_n = std::any_of(state.log.begin(), state.log.end(),
+                                   [&](const Message& one) { return one.id == id && one.n != 0 && one.from == user; });
+    if (has_n && told == unknown) return id + ": neither told nor unknown";
+  }
+  return {};
 }
 
 std::string LogModel::CheckMembers(std::string_view conv, const Status& status, const MemberList* members) {

@@ -29,28 +29,39 @@ std::string LogModel::CheckWalk(const PullQuery& query, const Page& page) {
     for (const uint64_t seq : NeededOnWalk(query, conv)) expected.emplace_back(conv, seq);
   }
   size_t count = 0;
+  size_t messages = 0;
   size_t bytes = 0;
   for (const PageItem& item : page.items) {
     if (item.is_hole()) {
       const Span& span = item.hole.span;
+      if (item.hole.reason == "expired") {
+        if (span.to > Find(span.conv)->floor) return span.conv + ": expired, and it is there";
+        while (count < expected.size() && expected[count].first == span.conv && expected[count].second >= span.from &&
+               expected[count].second <= span.to) {
+          ++count;
+        }
+        continue;
+      }
       for (uint64_t seq = span.from; seq <= span.to; ++seq) {
         if (Visible(*Find(span.conv), span.conv, query.user, seq)) return span.conv + ": a hole over what is visible";
       }
       continue;
     }
     if (std::string wrong = CheckMessage(item.message); !wrong.empty()) return wrong;
+    if (item.message.seq <= Find(item.message.conv)->floor) return item.message.conv + ": shows what was removed";
     const std::string place = item.message.conv + " " + std::to_string(item.message.seq);
     if (count == expected.size()) return place + ": not needed";
     const auto& [conv, seq] = expected[count++];
     if (conv != item.message.conv || seq != item.message.seq) {
       return place + " in place of " + conv + " " + std::to_string(seq);
     }
+    ++messages;
     bytes += item.message.body.size();
   }
   if (page.items.empty() && !expected.empty())
     return "an empty page, and " + std::to_string(expected.size()) + " needed";
   const bool full = page.items.size() + 1 >= query.limit || page.covers.size() == query.max_spans ||
-                    bytes + (count + 1) * 1600 >= query.max_bytes;
+                    bytes + (messages + 1) * 1600 >= query.max_bytes;
   if (count < expected.size() && !full) return "a short page";
   for (const Span& span : page.covers) {
     for (const uint64_t seq : Needed(span.conv, query.user, query.device)) {
