@@ -242,7 +242,7 @@ Status Conversation::AllSettled(std::string_view user, std::string_view device, 
     Status status = ReadLog(to, &storage, &record, &found);
     if (!status.ok()) return status;
     if (!found || !BelongsTo(record, user, device)) return Status::Ok();
-    to -= std::min(to, std::max<uint64_t>(record.run, 1));
+    to = std::max(to - std::min(to, std::max<uint64_t>(record.run, 1)), record_.floor);
   }
   *settled = true;
   return Status::Ok();

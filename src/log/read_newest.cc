@@ -64,8 +64,8 @@ class NewestPager {
         continue;
       }
       status = TakeRecord(seq, &full, [&](const LogRecord& record) {
-        // A run of the device's own messages ends here: all of it is stepped over.
-        seq -= std::min(seq, std::max<uint64_t>(record.run, 1));
+        // A run of the device's own messages ends here: what is left of it is stepped over.
+        seq = std::max(seq - std::min(seq, std::max<uint64_t>(record.run, 1)), conversation_.floor());
       });
       if (taken_) --seq;
     }

@@ -35,12 +35,6 @@ class IdSearch {
     return Status::Ok();
   }
 
-  // What was not found, and may have been removed without a trace.
-  void GiveUp() {
-    for (Wanted& wanted : wanted_) answer_.unknown.push_back(std::move(wanted.id));
-    wanted_.clear();
-  }
-
   // Sends without n, as far as they are still remembered.
   Status LookIntoWindow(LogContext* context) {
     for (size_t i = 0; i < wanted_.size();) {
@@ -162,8 +156,6 @@ Status ReadStatus(LogContext* context, std::string_view conv, std::string_view u
     }
   }
   if (status.ok() && !search.done()) status = search.LookIntoWindow(context);
-  // Blocks that went with what they answered.
-  if (status.ok() && producer != nullptr && conversation->floor() > 0 && producer->first() > 1) search.GiveUp();
   return status;
 }
 
