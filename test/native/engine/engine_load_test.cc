@@ -23,10 +23,11 @@ void MakeGroup(EngineHarness* harness, const std::string& conv, uint32_t members
   for (uint32_t first = 1; first <= members; first += kMembersPerPacket) {
     std::string names;
     for (uint32_t each = first; each < first + kMembersPerPacket && each <= members; ++each) {
-      names += (names.empty() ? "\"" : ",\"") + UserOf(each) + "\"";
+      names.append(names.empty() ? "\"" : ",\"").append(UserOf(each)).append("\"");
     }
-    const std::string t = first == 1 ? "create" : "add";
-    harness->Receive(1, R"({"t":")" + t + R"(","rid":1,"conv":")" + conv + R"(","members":[)" + names + "]}");
+    std::string packet = first == 1 ? R"({"t":"create","rid":1,"conv":")" : R"({"t":"add","rid":1,"conv":")";
+    packet.append(conv).append(R"(","members":[)").append(names).append("]}");
+    harness->Receive(1, packet);
   }
   harness->Take(1);
 }
