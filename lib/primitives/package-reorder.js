@@ -168,7 +168,10 @@ export class PackageReorder extends EventEmitter {
     return this.#call(() => this.#native.stats());
   }
 
-  /** Forgets what is held, without a word; every later call throws CLOSED. */
+  /**
+   * Forgets what is held, without a word; every later call throws CLOSED. Until then packages that wait keep this object, and
+   * by its timer the process, alive.
+   */
   close() {
     this.#deadline.close();
     this.#native.close();

@@ -185,7 +185,10 @@ export class StreamReorder extends EventEmitter {
     return { ...this.#counts, ...this.#call(() => this.#native.stats()) };
   }
 
-  /** Forgets what is held; every later call throws CLOSED. */
+  /**
+   * Forgets what is held; every later call throws CLOSED. Until then a gap keeps this object, and by its timer the process,
+   * alive.
+   */
   close() {
     this.#deadline.close();
     this.#held.clear();

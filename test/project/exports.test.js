@@ -35,7 +35,8 @@ describe('the package', () => {
     const { Snowflake, BloomFilter, RotatingBloom, PackageReorder, StreamReorder } = await load('everyonce');
     const dispose = Symbol.dispose ?? Symbol.for('nodejs.dispose');
     for (const one of [Snowflake, BloomFilter, RotatingBloom, PackageReorder, StreamReorder]) {
-      for (const method of ['close', 'stats', dispose]) assert.equal(typeof one.prototype[method], 'function', one.name);
+      for (const method of ['close', 'stats', dispose])
+        assert.equal(typeof one.prototype[method], 'function', one.name);
     }
   });
 
