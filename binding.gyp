@@ -37,7 +37,7 @@
       # The rules and the engine: no Node, no libuv.
       'target_name': 'everyonce_core',
       'type': 'static_library',
-      'sources': ['<!@(node scripts/sources.mjs src/core src/log src/engine)'],
+      'sources': ['<!@(node scripts/sources.mjs src/core src/log src/engine src/store)'],
       'cflags': ['-fPIC'],
       # The scripts of lua/, as a table in C++.
       'actions': [

@@ -80,6 +80,8 @@ export const SERVER_CODES = Object.freeze({
   REDIS_AUTH: final('Redis does not take the user or the password.'),
   REDIS_WRONG_SERVER: final('This Redis can not be used: its version, its role, or Cluster where none was meant.'),
   REDIS_PROTOCOL: final('What answers does not speak the protocol of Redis.'),
+  OVERLOADED: again('More is under way than this takes; nothing was done, try again a little later.'),
+  UNAVAILABLE: again('The store failed or can not be reached: the same again tells whether it was done.'),
   STORE_STUCK: again('The store did not answer in time; what was under way may or may not be stored.'),
 });
 

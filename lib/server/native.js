@@ -70,6 +70,34 @@ import { EveryonceError } from '../protocol/errors.js';
 
 /** @typedef {new (dir: string) => Store} StoreConstructor */
 
+/**
+ * What a StoreClient is opened on: a data directory, memory of its own, or where a running engine keeps its log.
+ *
+ * @typedef {{ data: string } | { memory: true } | { engine: Engine }} StoreSource
+ */
+
+/**
+ * One user of a store's primitives; lib/primitives/store.js names the operations. An answer that is on its way keeps the
+ * event loop alive, and nothing else does.
+ *
+ * @typedef {object} StoreClient
+ * @property {(id: number, operation: number, ...args: any[]) => boolean} submit false: the queue is full; else one answer
+ *   comes
+ * @property {(nowMs: number) => void} setTime the store's clock from now on, for tests; in memory only
+ * @property {() => void} close lets the store go; no answer may be on its way
+ * @property {() => any} stats of the store, over all its users
+ */
+
+/**
+ * `onAnswers` is called with (id, answer) pairs, one after the other in one array, in the order of the questions. An answer
+ * is a value, an array of values, or { code, message, field?, about? }.
+ *
+ * @typedef {new (source: StoreSource, onAnswers: (answers: any[]) => void) => StoreClient} StoreClientConstructor
+ */
+
+/** What an object has that may be given as a primitive's `store`: a method that gives the StoreSource. */
+export const STORE_OF = Symbol('everyonce store');
+
 /** What a record of a batch is. The same numbers stand in src/runtime; a test compares them. */
 export const Kind = Object.freeze({
   /** bytes[a, a+b) are complete WebSocket frames for connection `id` */
@@ -92,7 +120,8 @@ export const Kind = Object.freeze({
 
 const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);
 
-/** @typedef {{ Engine: EngineConstructor, Store: StoreConstructor }} Addon */
+/** @typedef {{ Engine: EngineConstructor, Store: StoreConstructor,
+ *   StoreClient: StoreClientConstructor }} Addon */
 
 /** @type {Addon | undefined} */
 let loaded;

@@ -14,7 +14,7 @@ import { HttpEndpoints } from './http.js';
 import { listen, makeHttpServer, stopListening } from './listen.js';
 import { Metrics } from './metrics.js';
 import { mount } from './mount.js';
-import { loadAddon } from './native.js';
+import { STORE_OF, loadAddon } from './native.js';
 import { need, readOptions } from './options.js';
 import { isLoopbackHost } from './origin.js';
 import { Readiness } from './readiness.js';
@@ -270,6 +270,12 @@ export class Server extends EventEmitter {
     this.#needOpen();
     if (this.#settings.tokens === 'off') throw new EveryonceError('UNSUPPORTED', "dedup.tokens is 'off'", { option: 'dedup.tokens' }); // prettier-ignore
     return issueTokens(this.#requests, user, count);
+  }
+
+  /** For primitives whose `store` is this server. @returns {import('./native.js').StoreSource} */
+  [STORE_OF]() {
+    this.#needOpen();
+    return { engine: this.#engine };
   }
 
   /** Counters since the start, the engine's and the server's. */

@@ -5,6 +5,7 @@
 #include "addon/package_object.h"
 #include "addon/rotating_bloom_object.h"
 #include "addon/snowflake_object.h"
+#include "addon/store_client.h"
 #include "addon/store_object.h"
 #include "addon/stream_object.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", everyonce::EngineObject::Define(env));
+  exports.Set("StoreClient", everyonce::StoreClient::Define(env));
   exports.Set("Store", everyonce::StoreObject::Define(env));
   exports.Set("Snowflake", everyonce::SnowflakeObject::Define(env));
   exports.Set("BloomFilter", everyonce::BloomObject::Define(env));

@@ -9,27 +9,22 @@
 #include "addon/errors.h"
 #include "addon/store_calls.h"
 #include "log/embedded_log.h"
-#include "log/memory_kv.h"
 
 namespace everyonce {
 namespace {
 
-// `rocks` is null where the store is in memory. Both are the log's.
-Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log, Kv** store, RocksKv** rocks) {
-  std::unique_ptr<Kv> kv;
-  if (options.in_memory) {
-    kv = std::make_unique<MemoryKv>();
-  } else {
-    std::unique_ptr<RocksKv> opened;
-    Status status = RocksKv::Open({.dir = options.data, .fsync = options.fsync}, &opened);
-    if (!status.ok()) return status;
-    *rocks = opened.get();
-    kv = std::move(opened);
-  }
-  *store = kv.get();
-  const bool is_copy = *rocks != nullptr && (*rocks)->restored();
+// `kv` is the log's, for tasks on its thread.
+Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log, Kv** kv, std::weak_ptr<SharedStore>* store) {
+  std::shared_ptr<SharedStore> opened = options.in_memory ? SharedStore::InMemory() : nullptr;
+  Status status = options.in_memory ? Status::Ok() : SharedStore::Open(options.data, options.restored, &opened);
+  if (!status.ok()) return status;
+  std::unique_ptr<Kv> handle;
+  status = opened->OpenForLog(options.fsync, &handle);
+  if (!status.ok()) return status;
+  *kv = handle.get();
+  *store = opened;
   EmbeddedLogOptions log_options;
-  log_options.new_epochs = is_copy || options.restored;
+  log_options.new_epochs = options.in_memory && options.restored;
   log_options.window_ms = options.dedup_window_ms;
   log_options.tokens = options.engine.tokens != TokenCheck::kNone;
   log_options.token_key = options.token_key;
@@ -43,10 +38,7 @@ Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log, Kv** stor
   log_options.random = [source = std::make_shared<std::random_device>()] {
     return uint64_t{(*source)()} << 32 | (*source)();
   };
-  Status status;
-  *log = OpenEmbeddedLog(std::move(kv), std::move(log_options), &status);
-  // The new epochs are durable: from here on it is a store like any other. Nothing was told or added before.
-  if (status.ok() && is_copy) status = (*rocks)->ForgetRestored();
+  *log = OpenEmbeddedLog(std::move(handle), std::move(log_options), &status);
   return status;
 }
 
@@ -73,7 +65,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
     return;
   }
   std::unique_ptr<Log> log;
-  const Status status = OpenLog(options, &log, &kv_, &rocks_);
+  const Status status = OpenLog(options, &log, &kv_, &store_);
   if (!status.ok()) {
     Throw(env_, status);
     return;
@@ -254,7 +246,7 @@ Napi::Value EngineObject::Inspect(const Napi::CallbackInfo& info) {
 Napi::Value EngineObject::Checkpoint(const Napi::CallbackInfo& info) {
   std::string dir;
   if (!ReadDirectory(info, 1, &dir)) return env_.Undefined();
-  auto task = [rocks = rocks_, dir = std::move(dir)] { return CheckpointAnswer(rocks, dir); };
+  auto task = [weak = store_, dir = std::move(dir)] { return CheckpointAnswer(weak.lock(), dir); };
   const bool taken = Control(info, {.kind = InputKind::kTask, .task = std::move(task)});
   return Napi::Boolean::New(env_, taken);
 }

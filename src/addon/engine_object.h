@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "log/rocks_kv.h"
 #include "runtime/engine_thread.h"
+#include "store/shared_store.h"
 
 namespace everyonce {
 
@@ -20,6 +20,9 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   static Napi::Function Define(Napi::Env env);
   explicit EngineObject(const Napi::CallbackInfo& info);
   ~EngineObject() override;
+
+  // The store that the engine's log is in; null once it has stopped.
+  std::shared_ptr<SharedStore> store() const { return thread_ == nullptr || stopping_ ? nullptr : store_.lock(); }
 
  private:
   // What the engine thread may touch: only this, and only until the function is released.
@@ -58,7 +61,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   std::unique_ptr<EngineThread> thread_;
   // The log's, for tasks: used on the engine thread only, while the log is open.
   Kv* kv_ = nullptr;
-  RocksKv* rocks_ = nullptr;  // null: in memory
+  std::weak_ptr<SharedStore> store_;  // held by the log
   std::string node_;
   bool durable_ = false;
   bool stopping_ = false;

@@ -73,8 +73,12 @@ std::string InspectAnswer(Kv* kv, const InspectQuery& query) {
 }
 
 std::string CheckpointAnswer(RocksKv* rocks, const std::string& dir) {
-  if (rocks == nullptr) return ErrorAnswer(Status::Error(Code::kUnsupported, "a store in memory has no backup"));
   const Status status = rocks->Checkpoint(dir);
+  return status.ok() ? R"({"t":"ok"})" : ErrorAnswer(status);
+}
+
+std::string CheckpointAnswer(const std::shared_ptr<SharedStore>& store, const std::string& dir) {
+  const Status status = store != nullptr ? store->Checkpoint(dir) : Status::Error(Code::kClosed, "the store is closed");
   return status.ok() ? R"({"t":"ok"})" : ErrorAnswer(status);
 }
 

@@ -6,7 +6,9 @@
 #include <string>
 
 #include "core/status.h"
+#include "log/kv.h"
 #include "log/rocks_kv.h"
+#include "store/shared_store.h"
 
 namespace everyonce {
 
@@ -27,6 +29,7 @@ bool ReadDirectory(const Napi::CallbackInfo& info, size_t first, std::string* di
 
 // JSON packets: {"t":"ok","found":…} or {"t":"ok"}; {"t":"error","code","message"}.
 std::string InspectAnswer(Kv* kv, const InspectQuery& query);
-std::string CheckpointAnswer(RocksKv* rocks, const std::string& dir);  // null: there is no directory to copy
+std::string CheckpointAnswer(RocksKv* rocks, const std::string& dir);
+std::string CheckpointAnswer(const std::shared_ptr<SharedStore>& store, const std::string& dir);  // null: it is closed
 
 }  // namespace everyonce

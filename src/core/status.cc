@@ -48,6 +48,8 @@ std::string_view CodeName(Code code) {
       return "CLOSED";
     case Code::kBadFilter:
       return "BAD_FILTER";
+    case Code::kOverloaded:
+      return "OVERLOADED";
   }
   return "unknown";  // a value that is no enumerator: only a broken caller can make one
 }

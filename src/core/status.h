@@ -34,6 +34,7 @@ enum class Code : uint8_t {
   kClosed,
   // Thrown by the addon's classes that are used without a server.
   kBadFilter,
+  kOverloaded,
 };
 
 // The name as sent on the wire ("unknown_conv") or thrown ("STORE_LOCKED"). Never empty.

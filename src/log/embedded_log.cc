@@ -77,12 +77,23 @@ LogCounters EmbeddedLog::counters() const {
   return counters;
 }
 
-Status EmbeddedLog::Readable() const {
+Status EmbeddedLog::Readable() {
+  NoticeOthers();
+  if (failed_ && context_->kv().stale()) return TryRecover(context_->now_ms());
   return failed_ ? Status::Error(Code::kUnavailable, "the store has failed and is being recovered") : Status::Ok();
 }
 
+// Another user of the same store failed to write or has opened it again: what is cached here may not have survived.
+void EmbeddedLog::NoticeOthers() {
+  if (failed_ || !context_->kv().stale()) return;
+  failed_ = true;
+  tried_ = false;
+}
+
 Status EmbeddedLog::TryRecover(int64_t now_ms) {
-  if (tried_ && now_ms - tried_at_ms_ < kRetryMs && now_ms >= tried_at_ms_) return Readable();
+  if (tried_ && now_ms - tried_at_ms_ < kRetryMs && now_ms >= tried_at_ms_) {
+    return failed_ ? Status::Error(Code::kUnavailable, "the store has failed and is being recovered") : Status::Ok();
+  }
   tried_ = true;
   tried_at_ms_ = now_ms;
   context_->DropCaches();
@@ -103,6 +114,7 @@ Status EmbeddedLog::WriteGroup() {
 }
 
 void EmbeddedLog::Commit(const std::vector<Command>& group, int64_t now_ms, CommitDone done) {
+  NoticeOthers();
   Status status = failed_ ? TryRecover(now_ms) : Status::Ok();
   if (status.ok() && now_ms > Snowflake::kMaxMs - kClockMarginMs) {
     status = Status::Error(Code::kUnavailable, "the clock is beyond what message ids can hold");
@@ -189,6 +201,7 @@ size_t EmbeddedLog::SweepTokens(int64_t now_ms, size_t max_keys) {
 
 size_t EmbeddedLog::Sweep(Space space, const Forgettable& forgettable, int64_t now_ms, size_t max_keys,
                           std::string* from) {
+  NoticeOthers();
   if (failed_ || max_keys == 0) return 0;
   context_->AdvanceClock(now_ms);
   WriteBatch batch;

@@ -13,8 +13,8 @@ namespace everyonce {
 
 // The spaces of the embedded store: RocksDB column families, or maps in memory. Keys are raw bytes in unsigned byte
 // order.
-enum class Space : uint8_t { kLog = 0, kConversations, kMarks, kProducers, kWindow, kTokens, kMeta };
-inline constexpr size_t kSpaceCount = 7;
+enum class Space : uint8_t { kLog = 0, kConversations, kMarks, kProducers, kWindow, kTokens, kPrimitives, kMeta };
+inline constexpr size_t kSpaceCount = 8;
 
 // A write batch: applied whole and in order, or not at all.
 class WriteBatch {
@@ -46,7 +46,8 @@ class WriteBatch {
   size_t bytes_ = 0;
 };
 
-// A small ordered store under the embedded log: what RocksDB gives, and memory can. One thread at a time.
+// A small ordered store under the embedded log: what RocksDB gives, and memory can. One thread at a time, unless it is
+// shared (shared_kv.h).
 class Kv {
  public:
   virtual ~Kv() = default;
@@ -71,6 +72,10 @@ class Kv {
 
   // Much was removed from `space`: gives its room back soon, in the background. A hint; returns at once.
   virtual void GiveBack(Space space) { (void)space; }
+
+  // Where several use one store (shared_kv.h): true when another of them has failed to write or has opened it again. What
+  // this user has cached may then be gone, and everything but Recover() is refused (kUnavailable).
+  virtual bool stale() const { return false; }
 
   // What an ack may claim after Write(sync = true): true for disk, false for memory.
   virtual bool durable() const = 0;

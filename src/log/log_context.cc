@@ -5,6 +5,7 @@
 
 #include "core/byte_codec.h"
 #include "core/identifiers.h"
+#include "log/generation.h"
 
 namespace everyonce {
 namespace {
@@ -13,23 +14,6 @@ namespace {
 // restart no id may repeat even if the clock has stepped back meanwhile (semantics b, time reservation).
 constexpr int64_t kReserveMs = 3000;
 constexpr int64_t kRenewBelowMs = 1000;
-
-std::string NumberValue(uint64_t number) {
-  std::string value;
-  ByteWriter(&value).Fixed64(number);
-  return value;
-}
-
-Status ReadNumber(Kv* kv, std::string_view key, uint64_t* number) {
-  std::string value;
-  bool found = false;
-  *number = 0;
-  Status status = kv->Get(Space::kMeta, key, &value, &found);
-  if (!status.ok() || !found) return status;
-  ByteReader reader(value);
-  *number = reader.Fixed64();
-  return reader.AtEnd() ? status : Status::Error(Code::kStoreCorrupt, "no number under " + std::string(key));
-}
 
 }  // namespace
 
@@ -41,16 +25,20 @@ LogContext::LogContext(std::unique_ptr<Kv> kv, EmbeddedLogOptions options)
       mids_(options_.worker) {}
 
 Status LogContext::Open() {
+  if (options_.new_epochs && !generation_raised_) {
+    Status raised = BeginGeneration(kv_.get(), now_ms_, options_.random ? options_.random() : 0);
+    if (!raised.ok()) return raised;
+    generation_raised_ = true;
+  }
   uint64_t reserved = 0;
-  Status status = ReadNumber(kv_.get(), key::MidReservation(options_.worker), &reserved);
-  if (status.ok()) status = ReadNumber(kv_.get(), key::Generation(), &generation_);
-  if (status.ok()) status = ReadNumber(kv_.get(), key::GenerationEpoch(), &generation_epoch_);
+  Status status = ReadMetaNumber(kv_.get(), key::MidReservation(options_.worker), &reserved);
+  if (status.ok()) status = ReadMetaNumber(kv_.get(), key::Generation(), &generation_);
+  if (status.ok()) status = ReadMetaNumber(kv_.get(), key::GenerationEpoch(), &generation_epoch_);
   if (!status.ok()) return status;
   mids_reserved_until_ms_ = static_cast<int64_t>(reserved);
   // Ids that this process has given out stay behind it, also where the store does not know of them.
   mids_ = Snowflake(options_.worker, std::max(mids_reserved_until_ms_, mids_.last_ms()));
   if (options_.tokens && !signer_) status = OpenTokens();
-  if (status.ok() && options_.new_epochs && !generation_raised_) status = RaiseGeneration();
   return status;
 }
 
@@ -85,22 +73,6 @@ std::string LogContext::NewToken(std::string_view user) {
 
 bool LogContext::IsGoodToken(std::string_view user, std::string_view id, int64_t* expires_ms) const {
   return signer_ && signer_->Verify(user, id, expires_ms) && now_ms_ < *expires_ms;
-}
-
-// One durable write begins new epochs for every log, however many there are: from here on each log derives its own when
-// it is first touched, the same one however often the process dies before that is stored.
-Status LogContext::RaiseGeneration() {
-  const uint64_t random = options_.random ? options_.random() : 0;
-  const uint64_t epoch = EpochTable::NewEpoch(generation_epoch_, now_ms_, random);
-  WriteBatch batch;
-  batch.Put(Space::kMeta, key::Generation(), NumberValue(generation_ + 1));
-  batch.Put(Space::kMeta, key::GenerationEpoch(), NumberValue(epoch));
-  Status status = kv_->Write(batch, true);
-  if (!status.ok()) return status;
-  ++generation_;
-  generation_epoch_ = epoch;
-  generation_raised_ = true;
-  return status;
 }
 
 void LogContext::DropCaches() {
@@ -234,7 +206,7 @@ void LogContext::StageMidReservation() {
   if (mids_.last_ms() + kRenewBelowMs <= mids_reserved_until_ms_) return;
   mids_reserved_until_ms_ = mids_.last_ms() + kReserveMs;
   store_.Put(Space::kMeta, key::MidReservation(options_.worker),
-             NumberValue(static_cast<uint64_t>(mids_reserved_until_ms_)));
+             MetaNumber(static_cast<uint64_t>(mids_reserved_until_ms_)));
 }
 
 void LogContext::Touch(Conversation* conversation) {

@@ -78,7 +78,6 @@ class LogContext {
   LogCounters counters;
 
  private:
-  Status RaiseGeneration();
   Status OpenTokens();
   Status Renew(std::string_view conv, std::unique_ptr<Conversation>* loaded);
   Conversation* Cache(std::unique_ptr<Conversation> conversation);
@@ -91,7 +90,7 @@ class LogContext {
   int64_t mids_reserved_until_ms_ = 0;
   uint64_t generation_ = 0;
   uint64_t generation_epoch_ = 0;
-  bool generation_raised_ = false;
+  bool generation_raised_ = false;  // by this log
   std::optional<TokenSigner> signer_;
   uint32_t tokens_issued_ = 0;
 

@@ -4,6 +4,7 @@
 #include <rocksdb/transaction_log.h>
 #include <rocksdb/write_batch.h>
 
+#include <atomic>
 #include <utility>
 
 #include "log/rocks_checkpoint.h"
@@ -28,9 +29,9 @@ struct RocksKv::Impl {
   std::unique_ptr<StoreLock> lock;  // released last
   std::shared_ptr<rocksdb::Statistics> statistics;
   std::unique_ptr<RocksDatabase> database;  // null after a Recover that failed
-  bool failed = false;                      // a write's outcome is unknown: nothing may be read or written
+  std::atomic<bool> failed{false};          // a write's outcome is unknown: nothing may be read or written
   bool restored = false;                    // as the store file says
-  uint64_t syncs = 0;
+  std::atomic<uint64_t> syncs{0};
 
   rocksdb::ColumnFamilyHandle* Family(Space space) const { return database->families[static_cast<size_t>(space)]; }
 

@@ -16,8 +16,8 @@
 namespace everyonce {
 namespace {
 
-constexpr std::array<const char*, kSpaceCount> kSpaceNames = {"log",    "conversations", "marks",  "producers",
-                                                              "window", "tokens",        "default"};
+constexpr std::array<const char*, kSpaceCount> kSpaceNames = {"log",    "conversations", "marks",      "producers",
+                                                              "window", "tokens",        "primitives", "default"};
 
 constexpr size_t kNeighbours = 1000;
 
@@ -57,7 +57,8 @@ rocksdb::DBOptions DatabaseOptions(const RocksOptions& options, bool create,
   // Two cores, one of them busy with sockets: one flush and one compaction at a time.
   result.max_background_jobs = 2;
   result.max_open_files = 512;
-  // One thread writes; the machinery for many costs time on each write.
+  // Two threads write (the log's and the primitives'), each in large batches; the machinery for many at once costs time
+  // on each write.
   result.allow_concurrent_memtable_write = false;
   result.enable_write_thread_adaptive_yield = false;
   // No thread that wakes up to print or keep statistics, and a short diary.
@@ -117,6 +118,18 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const RocksOptions& options, Space sp
   return result;
 }
 
+// A store of before there were primitives gets their family when it is opened. Any other one that is missing is damage,
+// and must not be made up for by an empty one.
+bool LacksPrimitivesOnly(const rocksdb::DBOptions& how, const std::string& path) {
+  std::vector<std::string> present;
+  if (!rocksdb::DB::ListColumnFamilies(how, path, &present).ok()) return false;  // opening it tells why
+  const auto has = [&](const char* name) { return std::find(present.begin(), present.end(), name) != present.end(); };
+  for (size_t i = 0; i < kSpaceCount; ++i) {
+    if (has(kSpaceNames[i]) == (static_cast<Space>(i) == Space::kPrimitives)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 RocksDatabase::~RocksDatabase() {
@@ -140,8 +153,10 @@ Status OpenRocksDatabase(const RocksOptions& options, bool create,
   }
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status opened = rocksdb::DB::Open(DatabaseOptions(options, create, statistics),
-                                                   options.dir + "/" + kRocksFolderName, descriptors, &handles, &db);
+  const std::string path = options.dir + "/" + kRocksFolderName;
+  rocksdb::DBOptions how = DatabaseOptions(options, create, statistics);
+  if (!create) how.create_missing_column_families = LacksPrimitivesOnly(how, path);
+  const rocksdb::Status opened = rocksdb::DB::Open(how, path, descriptors, &handles, &db);
   if (!opened.ok()) return FromRocksStatus(opened, options.dir, "opening the store");
   auto result = std::make_unique<RocksDatabase>();
   result->db.reset(db);

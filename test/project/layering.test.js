@@ -18,6 +18,7 @@ const posix = '^(unistd|fcntl|dirent|sys/[a-z]+)\\.h$';
 const nativeRooms = {
   'src/core': { ours: /^src\/core\//, others: new RegExp(`${std}|^simdjson\\.h$|^xxhash\\.h$|^boost/`) },
   'src/log': { ours: /^src\/(core|log)\//, others: new RegExp(`${std}|${posix}|^rocksdb/|^boost/|^xxhash\\.h$`) },
+  'src/store': { ours: /^src\/(core|log|store)\//, others: new RegExp(`${std}|${posix}`) },
   'src/redis': { ours: /^src\/(core\/|redis\/|log\/log\.h)/, others: new RegExp(`${std}|${posix}|^hiredis/|^uv\\.h$`) },
   'src/engine': { ours: /^src\/(core\/|engine\/|log\/log\.h)/, others: new RegExp(`${std}|^boost/|^xxhash\\.h$`) },
   'src/runtime': { ours: /^src\/(core|log|engine|runtime)\//, others: new RegExp(`${std}|${posix}|^uv\\.h$|^boost/`) },
@@ -31,7 +32,7 @@ const scriptRooms = {
   'lib/client': { ours: /^lib\/(client|protocol)\//, others: noNode },
   'lib/server': { ours: /^lib\/(server|protocol)\//, others: /^(node:|ws$|jose$|prom-client$)/ },
   'lib/primitives': { ours: /^lib\/(primitives\/|protocol\/|server\/native\.js$)/, others: /^node:/ },
-  'lib/idempotency': { ours: /^lib\/(idempotency\/|protocol\/|server\/native\.js$)/, others: /^node:/ },
+  'lib/idempotency': { ours: /^lib\/(idempotency\/|primitives\/|protocol\/|server\/native\.js$)/, others: /^node:/ },
   'lib/cli': { ours: /^lib\/(cli|server|protocol)\/|^lib\/index\.js$/, others: /^node:|^jose$/ },
 };
 

@@ -1,0 +1,173 @@
+import { createHash } from 'node:crypto';
+import { checkOptions, refused } from '../check.js';
+import { checkPool, checkTable, isMissingInPostgres, withTable } from '../sql.js';
+
+/** @typedef {import('../offline-store.js').OfflineTable} OfflineTable */
+
+const MAX_PAGE_BYTES = 1024 * 1024;
+/** What was acked and is forgotten is deleted beside other work: so much at a time, so often. */
+const SWEEP = { rows: 500, everyMs: 60_000 };
+
+/**
+ * The offline table in PostgreSQL. An item's place is from a sequence, whose values become visible out of order: one that
+ * shows up behind a walk's place is met by the next walk, since only what a page held is acked.
+ *
+ * @implements {OfflineTable}
+ */
+export class PostgresOffline {
+  #pool;
+  #table;
+  #keepMs;
+  #nextSweepMs = performance.now() + SWEEP.everyMs;
+  #counts = { statements: 0, failures: 0 };
+
+  /**
+   * @param {unknown} store
+   * @param {number} keepMs
+   */
+  constructor(store, keepMs) {
+    const { postgres, table = 'everyonce_offline' } = checkOptions(store, 'store', ['postgres', 'table']);
+    this.#pool = checkPool(postgres, 'store.postgres', 'a Pool of pg');
+    this.#table = checkTable(table, 'store.table');
+    this.#keepMs = keepMs;
+  }
+
+  /** @type {OfflineTable['append']} */
+  async append(receiver, { msgId, sender, body }) {
+    const rows = await this.#query(
+      `INSERT INTO ${this.#table} AS t (receiver, msg_id, sender, body) VALUES ($1, $2, $3, $4)
+       ON CONFLICT (receiver, msg_id) DO UPDATE
+         SET sender = excluded.sender, body = excluded.body, place = excluded.place, forget_at = NULL
+         WHERE t.forget_at <= clock_timestamp()
+       RETURNING 1`,
+      [receiver, msgId, sender, body],
+    );
+    return rows.length === 1;
+  }
+
+  /** @type {OfflineTable['counts']} */
+  async counts(receiver) {
+    const rows = await this.#query(
+      `SELECT sender, count(*)::float8 AS count FROM ${this.#table} WHERE receiver = $1 AND forget_at IS NULL
+       GROUP BY sender ORDER BY sender`,
+      [receiver],
+    );
+    return rows.map(({ sender, count }) => [sender, count]);
+  }
+
+  /** @type {OfflineTable['pull']} */
+  async pull(query) {
+    const { receiver, sender, limit, newest, next } = query;
+    const walk = walkOf(query);
+    const places = next === '' ? [] : decodeNext(next, walk);
+    // Acked first: were the page read first, what is acked now could still be in it.
+    if (places.length > 0) await this.#remove('place = ANY($2::bigint[])', receiver, places);
+    const from = places.at(-1) ?? null;
+    const rows = await this.#query(
+      `SELECT place, msg_id, sender, body FROM ${this.#table} WHERE receiver = $1 AND forget_at IS NULL
+       AND ($2::text = '' OR sender = $2) AND ($3::bigint IS NULL OR place ${newest ? '<' : '>'} $3)
+       ORDER BY place ${newest ? 'DESC' : 'ASC'} LIMIT $4`,
+      [receiver, sender, from, limit],
+    );
+    let bytes = 0;
+    const fits = rows.findIndex((row, i) => (bytes += row.body.length) > MAX_PAGE_BYTES && i > 0);
+    const page = fits < 0 ? rows : rows.slice(0, fits);
+    return {
+      items: page.map((row) => ({ msgId: row.msg_id, sender: row.sender, body: row.body })),
+      next: page.length === 0 ? '' : `${walk}.${page.map((row) => BigInt(row.place).toString(36)).join('.')}`,
+    };
+  }
+
+  /** @type {OfflineTable['ack']} */
+  async ack(receiver, msgIds) {
+    return msgIds.length === 0 ? 0 : await this.#remove('msg_id = ANY($2::text[])', receiver, msgIds);
+  }
+
+  /** Makes the table where it is missing. Called by itself on first use. */
+  async migrate() {
+    const name = this.#table.replace(/^.*\./, '');
+    await this.#pool.query(`CREATE TABLE IF NOT EXISTS ${this.#table} (receiver text COLLATE "C" NOT NULL,
+      msg_id text COLLATE "C" NOT NULL, place bigserial NOT NULL, sender text COLLATE "C" NOT NULL, body text NOT NULL,
+      forget_at timestamptz, PRIMARY KEY (receiver, msg_id))`);
+    for (const [suffix, columns, where] of [
+      ['all', 'receiver, place', 'forget_at IS NULL'],
+      ['sender', 'receiver, sender, place', 'forget_at IS NULL'],
+      ['acked', 'forget_at', 'forget_at IS NOT NULL'],
+    ]) {
+      await this.#pool.query(
+        `CREATE INDEX IF NOT EXISTS ${name}_${suffix} ON ${this.#table} (${columns}) WHERE ${where}`,
+      );
+    }
+  }
+
+  stats() {
+    return { ...this.#counts };
+  }
+
+  /** The pool is the application's, and stays open. */
+  async close() {}
+
+  /**
+   * @param {string} which
+   * @param {string} receiver
+   * @param {string[]} values
+   */
+  async #remove(which, receiver, values) {
+    await this.#sweepNowAndThen();
+    const rows = await this.#query(
+      `UPDATE ${this.#table} SET forget_at = clock_timestamp() + $3::float8 * interval '1 millisecond', body = ''
+       WHERE receiver = $1 AND ${which} AND forget_at IS NULL RETURNING 1`,
+      [receiver, values, this.#keepMs],
+    );
+    return rows.length;
+  }
+
+  async #sweepNowAndThen() {
+    if (performance.now() < this.#nextSweepMs) return;
+    this.#nextSweepMs = performance.now() + SWEEP.everyMs;
+    await this.#query(
+      `DELETE FROM ${this.#table} WHERE (receiver, msg_id) IN (SELECT receiver, msg_id FROM ${this.#table}
+       WHERE forget_at <= clock_timestamp() ORDER BY forget_at LIMIT ${SWEEP.rows} FOR UPDATE SKIP LOCKED)`,
+      [],
+    );
+  }
+
+  /**
+   * @param {string} text
+   * @param {unknown[]} values
+   * @returns {Promise<any[]>}
+   */
+  async #query(text, values) {
+    this.#counts.statements += 1;
+    try {
+      const act = () => this.#pool.query(text, values);
+      const { rows } = await withTable(act, isMissingInPostgres, () => this.migrate());
+      return rows;
+    } catch (error) {
+      this.#counts.failures += 1;
+      throw error;
+    }
+  }
+}
+
+/** Tells one walk from another. @param {{ receiver: string, sender: string, newest: boolean }} query */
+function walkOf({ receiver, sender, newest }) {
+  return createHash('sha256').update(`${newest}\0${receiver}\0${sender}`).digest('base64url').slice(0, 12);
+}
+
+/**
+ * @param {string} next
+ * @param {string} walk
+ * @returns {string[]} the places of the page's items, as decimal numbers
+ */
+function decodeNext(next, walk) {
+  const [of, ...places] = next.split('.');
+  const isNext = of === walk && places.length > 0 && places.every((place) => /^[0-9a-z]{1,13}$/.test(place));
+  if (!isNext || places.length > 1000) throw refused('next', 'of a page of this receiver, sender and order');
+  return places.map((place) => {
+    let value = 0n;
+    for (const digit of place) value = value * 36n + BigInt(parseInt(digit, 36));
+    if (value > 9_223_372_036_854_775_807n) throw refused('next', 'of a page of this receiver, sender and order');
+    return String(value);
+  });
+}
