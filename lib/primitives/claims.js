@@ -2,6 +2,7 @@
 // key, so that it happens once however often the key is delivered. `once`, Dedup, Lock and tokens stand on it.
 
 import { checkInteger, checkMs, checkOptions, checkText, refused } from './check.js';
+import { ASYNC_DISPOSE } from './native.js';
 import { Operation, openStore } from './store.js';
 
 /** The longest result or reason, in bytes of its text. */
@@ -139,7 +140,7 @@ export class Claims {
     await this.#store.close();
   }
 
-  async [Symbol.asyncDispose]() {
+  async [ASYNC_DISPOSE]() {
     await this.close();
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { EveryonceError } from '../protocol/errors.js';
 import { checkMs, checkOptions, checkText, refused } from './check.js';
+import { ASYNC_DISPOSE } from './native.js';
 import { Claims } from './claims.js';
 import { Operation, openStore } from './store.js';
 
@@ -131,7 +132,7 @@ export class Dedup {
     await this.#store.close();
   }
 
-  async [Symbol.asyncDispose]() {
+  async [ASYNC_DISPOSE]() {
     await this.close();
   }
 

@@ -74,6 +74,9 @@ export const primitives = () => /** @type {any} */ (loadAddon());
 /** What `using` calls. Node 20 has it under this name before the language does. @type {typeof Symbol.dispose} */
 export const DISPOSE = Symbol.dispose ?? Symbol.for('nodejs.dispose');
 
+/** The same of `await using`. @type {typeof Symbol.asyncDispose} */
+export const ASYNC_DISPOSE = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
+
 /**
  * What the addon threw, as an EveryonceError; anything else (what a getter of the caller's threw) as it is.
  * @param {any} error

@@ -1,5 +1,6 @@
 import { EveryonceError } from '../protocol/errors.js';
 import { checkInteger, checkMs, checkOptions, checkText, refused } from './check.js';
+import { ASYNC_DISPOSE } from './native.js';
 import { EmbeddedOffline } from './offline/embedded.js';
 import { PostgresOffline } from './offline/postgres.js';
 
@@ -142,7 +143,7 @@ export class OfflineStore {
     await this.#table.close();
   }
 
-  async [Symbol.asyncDispose]() {
+  async [ASYNC_DISPOSE]() {
     await this.close();
   }
 

@@ -1,5 +1,6 @@
 import { EveryonceError } from '../protocol/errors.js';
 import { checkInteger, checkMs, checkOptions, checkText, refused } from './check.js';
+import { ASYNC_DISPOSE } from './native.js';
 import { MAX_STEP, SegmentBuffer } from './segments/buffer.js';
 import { openLoader } from './segments/loaders.js';
 
@@ -104,7 +105,7 @@ export class SegmentIds {
     await this.#loader.close();
   }
 
-  async [Symbol.asyncDispose]() {
+  async [ASYNC_DISPOSE]() {
     await this.close();
   }
 

@@ -1,5 +1,6 @@
 import { EveryonceError } from '../protocol/errors.js';
 import { checkInteger, checkOptions, checkText } from './check.js';
+import { ASYNC_DISPOSE } from './native.js';
 import { Operation, openStore } from './store.js';
 
 /** The most numbers that one reserve takes. */
@@ -71,7 +72,7 @@ export class Sequencer {
     await this.#store.close();
   }
 
-  async [Symbol.asyncDispose]() {
+  async [ASYNC_DISPOSE]() {
     await this.close();
   }
 }

@@ -1,5 +1,6 @@
 import { MAX_MS, checkInteger, checkOptions, refused } from './check.js';
-import { DISPOSE, checkNow, primitives, readClock, typed } from './native.js';
+import { ASYNC_DISPOSE, DISPOSE, checkNow, primitives, readClock, typed } from './native.js';
+import { leaseSnowflake } from './worker-lease.js';
 
 /** 2024-01-01T00:00:00Z, as the server's own message ids. */
 const EPOCH_MS = 1704067200000;
@@ -36,6 +37,13 @@ const code = 'BAD_OPTION';
 export let setBounds;
 
 /**
+ * For whoever holds a lease: what close() calls once with the newest id's time, and gives back.
+ *
+ * @type {(snowflake: Snowflake, act: (lastMs: number) => Promise<void>) => void}
+ */
+export let whenClosed;
+
+/**
  * Ids of 64 bits without asking anybody: 41 bits of milliseconds, 10 of worker, 12 of sequence (the articles' Leaf in
  * snowflake mode). Strictly increasing for one worker, whatever the clock does; a new millisecond begins at a random
  * sequence from 0 to 99, so that ids of a quiet service spread over shards that take them modulo.
@@ -52,6 +60,22 @@ export class Snowflake {
   #now;
   /** @type {(() => number) | undefined} */
   #monotonicNow;
+  /** @type {((lastMs: number) => Promise<void>) | undefined} */
+  #whenClosed;
+
+  /**
+   * A generator whose worker is leased through the store, so that no two live processes share one: with a fence, an expiry
+   * and a durable reservation of time, so that no id repeats after a restart with the clock set back, a pause longer than
+   * the lease, or two starts at once. It renews by itself; where it can't, `next` throws LEASE_EXPIRED in time. close()
+   * gives the number back.
+   *
+   * @param {import('./worker-lease.js').LeaseOptions} options
+   * @returns {Promise<Snowflake>}
+   * @throws {EveryonceError} OVERLOADED: all 1024 numbers are leased (`retryAfterMs`); see openStore
+   */
+  static lease(options) {
+    return leaseSnowflake(options);
+  }
 
   /**
    * @param {SnowflakeOptions} options
@@ -142,9 +166,21 @@ export class Snowflake {
     }
   }
 
-  /** Every later call throws CLOSED. */
+  /**
+   * Every later call throws CLOSED.
+   *
+   * @returns {Promise<void> | undefined} with a lease: when its number is free again
+   */
   close() {
+    const act = this.#whenClosed;
+    this.#whenClosed = undefined;
+    const lastMs = act ? this.#native.stats().lastMs : 0;
     this.#native.close();
+    return act?.(lastMs);
+  }
+
+  async [ASYNC_DISPOSE]() {
+    await this.close();
   }
 
   [DISPOSE]() {
@@ -162,6 +198,7 @@ export class Snowflake {
   static {
     setBounds = (snowflake, { reservedUntilMs, deadlineMs }) =>
       snowflake.#native.setBounds(reservedUntilMs, deadlineMs);
+    whenClosed = (snowflake, act) => (snowflake.#whenClosed = act);
   }
 }
 

@@ -52,13 +52,15 @@ const inMemory = new WeakMap();
 
 /**
  * @param {unknown} store
- * @param {{ now?: () => number }} [options] `now`: the store's clock in Unix milliseconds, for tests; in memory only
+ * @param {{ now?: () => number, ofProcess?: boolean }} [options] `now`: the store's clock in Unix milliseconds, for tests;
+ *   in memory only. `ofProcess`: `{ memory: true }` is the one of the process, over all its threads
  * @returns {StoreConnection}
  * @throws {EveryonceError} BAD_OPTION; STORE_LOCKED (another process has it), STORE_UNWRITABLE, STORE_VERSION,
  *   STORE_CORRUPT (`data`); CLOSED (the server is); UNSUPPORTED; ADDON_MISSING
  */
 export function openStore(store, options = {}) {
   const given = checkOptions(store, 'store');
+  if (given.memory === true && options.ofProcess) return new StoreConnection({ memory: true, ofProcess: true });
   const known = inMemory.get(given);
   if (known?.join()) return known;
   const connection = new StoreConnection(sourceOf(given), options);

@@ -73,7 +73,9 @@ import { EveryonceError } from '../protocol/errors.js';
 /**
  * What a StoreClient is opened on: a data directory, memory of its own, or where a running engine keeps its log.
  *
- * @typedef {{ data: string } | { memory: true } | { engine: Engine }} StoreSource
+ * `ofProcess`: the one that all threads of the process share.
+ *
+ * @typedef {{ data: string } | { memory: true, ofProcess?: boolean } | { engine: Engine }} StoreSource
  */
 
 /**

@@ -9,7 +9,7 @@
 namespace everyonce {
 namespace {
 
-// { data } | { memory: true } | { engine }
+// { data } | { memory: true, ofProcess? } | { engine }
 Status OpenStore(const Napi::Object& source, std::shared_ptr<SharedStore>* store) {
   const Napi::Value data = source.Get("data");
   const Napi::Value engine = source.Get("engine");
@@ -20,7 +20,7 @@ Status OpenStore(const Napi::Object& source, std::shared_ptr<SharedStore>* store
     *store = Napi::ObjectWrap<EngineObject>::Unwrap(engine.As<Napi::Object>())->store();
     return *store != nullptr ? Status::Ok() : Status::Error(Code::kClosed, "the server is closed");
   }
-  *store = SharedStore::InMemory();
+  *store = source.Get("ofProcess").ToBoolean().Value() ? SharedStore::OfProcess() : SharedStore::InMemory();
   return Status::Ok();
 }
 

@@ -84,6 +84,14 @@ Status SharedStore::Open(const std::string& dir, bool restored, std::shared_ptr<
 
 std::shared_ptr<SharedStore> SharedStore::InMemory() { return On(std::make_unique<MemoryKv>(), true); }
 
+std::shared_ptr<SharedStore> SharedStore::OfProcess() {
+  static std::weak_ptr<SharedStore> shared;
+  const std::lock_guard lock(registry_mutex);
+  std::shared_ptr<SharedStore> store = shared.lock();
+  if (store == nullptr) shared = store = InMemory();
+  return store;
+}
+
 std::shared_ptr<SharedStore> SharedStore::On(std::unique_ptr<Kv> kv, bool exclusive_writes) {
   return std::shared_ptr<SharedStore>(new SharedStore(std::move(kv), nullptr, "", exclusive_writes));
 }

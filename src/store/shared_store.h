@@ -19,6 +19,8 @@ class SharedStore : public std::enable_shared_from_this<SharedStore> {
   // `restored` comes too late, since others in this process have used the store already.
   static Status Open(const std::string& dir, bool restored, std::shared_ptr<SharedStore>* store);
   static std::shared_ptr<SharedStore> InMemory();
+  // The one in memory that all threads of this process share, while any uses it.
+  static std::shared_ptr<SharedStore> OfProcess();
   // For tests: any Kv, locked as `exclusive_writes` asks (SharedKv).
   static std::shared_ptr<SharedStore> On(std::unique_ptr<Kv> kv, bool exclusive_writes);
   ~SharedStore();

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <vector>
 
 #include "core/byte_codec.h"
 #include "core/snowflake.h"
@@ -81,7 +80,10 @@ Status ReadHeld(const StoreRoom& room, uint32_t worker, std::string_view owner, 
 Status LeaseWorker(const StoreRoom& room, std::string_view owner, int64_t lease_ms, int64_t reserve_ms,
                    WorkerGrant* grant, int64_t* retry_ms) {
   *retry_ms = std::numeric_limits<int64_t>::max();
-  for (uint32_t worker = 0; worker <= Snowflake::kMaxWorker; ++worker) {
+  grant->used_until_ms = std::numeric_limits<int64_t>::max();
+  bool any = false;
+  // The first that may be used at once; else, where the clock has gone back, the one that has to wait least.
+  for (uint32_t worker = 0; worker <= Snowflake::kMaxWorker && (!any || grant->used_until_ms > room.now_ms); ++worker) {
     WorkerRecord record;
     bool found = false;
     Status status = Read(room, worker, &record, &found);
@@ -90,22 +92,25 @@ Status LeaseWorker(const StoreRoom& room, std::string_view owner, int64_t lease_
       *retry_ms = std::min(*retry_ms, record.lease_until_ms - room.now_ms);
       continue;
     }
-    status = NextFence(room, &record.fence);
-    if (!status.ok()) return status;
     const bool lost_tail = !found && room.generation > 0;
+    const int64_t used_until_ms = lost_tail ? room.now_ms + reserve_ms : record.reserved_until_ms;
+    if (any && used_until_ms >= grant->used_until_ms) continue;
+    any = true;
     grant->worker = worker;
-    grant->fence = record.fence;
-    grant->used_until_ms = lost_tail ? room.now_ms + lease_ms : record.reserved_until_ms;
-    grant->reserved_until_ms = std::max(room.now_ms, grant->used_until_ms) + reserve_ms;
-    record.generation = room.generation;
-    record.lease_ms = lease_ms;
-    record.lease_until_ms = room.now_ms + lease_ms;
-    record.reserved_until_ms = grant->reserved_until_ms;
-    record.owner = owner;
-    room.table->Put(WorkerKey(worker), record.Encode());
-    return status;
+    grant->used_until_ms = used_until_ms;
   }
-  return Status::Error(Code::kOverloaded, "all 1024 worker numbers are leased");
+  if (!any) return Status::Error(Code::kOverloaded, "all 1024 worker numbers are leased");
+  Status status = NextFence(room, &grant->fence);
+  if (!status.ok()) return status;
+  grant->reserved_until_ms = std::max(room.now_ms, grant->used_until_ms) + reserve_ms;
+  const WorkerRecord record = {.fence = grant->fence,
+                               .generation = room.generation,
+                               .lease_ms = lease_ms,
+                               .lease_until_ms = room.now_ms + lease_ms,
+                               .reserved_until_ms = grant->reserved_until_ms,
+                               .owner = std::string(owner)};
+  room.table->Put(WorkerKey(grant->worker), record.Encode());
+  return status;
 }
 
 Status RenewWorker(const StoreRoom& room, uint32_t worker, std::string_view owner, uint64_t fence, int64_t lease_ms,

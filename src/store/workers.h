@@ -21,8 +21,9 @@ struct WorkerGrant {
   int64_t reserved_until_ms = 0;
 };
 
-// The lowest number that is free gets leased to `owner` for lease_ms, with ids up to reserve_ms ahead of the store's
-// clock and of used_until_ms. kOverloaded where all 1024 are taken: `retry_ms` tells until when.
+// A number that is free (the lowest whose ids lie behind the store's clock) gets leased to `owner` for lease_ms, with
+// ids up to reserve_ms ahead of the store's clock and of used_until_ms. kOverloaded where all 1024 are taken:
+// `retry_ms` tells until when.
 Status LeaseWorker(const StoreRoom& room, std::string_view owner, int64_t lease_ms, int64_t reserve_ms,
                    WorkerGrant* grant, int64_t* retry_ms);
 // Goes on for lease_ms, with ids up to reserved_until_ms. `held` false: the number has gone to another.
