@@ -122,9 +122,16 @@ export class Dedup {
     return this.#claims.release({ ...this.#held(claim), mode: 'retry', keepMs: this.#windowMs });
   }
 
-  /** What this object was asked, and its store's counters. */
+  /**
+   * What this object was asked, and its store's counters. `filter`: of all Dedup on the store; `lookups` keys asked for,
+   * `saved` of them not looked up since they are surely new, `falsePositives` looked up in vain, `warm` once it was rebuilt
+   * from what is stored (before, everything is looked up).
+   */
   stats() {
-    return { ...this.#counts, store: this.#store.stats() };
+    const store = this.#store.stats();
+    const { filterLookups: lookups, filterSaved: saved, filterFalsePositives: falsePositives } = store;
+    const filter = { lookups, saved, falsePositives, bytes: store.filterBytes, warm: store.filterWarm };
+    return { ...this.#counts, filter, store };
   }
 
   /** Answers what is under way, then lets the store go. */

@@ -152,7 +152,8 @@ export class StoreConnection {
   }
 
   /** @returns {{ operations: number, groups: number, failures: number, refused: number, expired: number, queued: number,
-   *   durable: boolean }} of the store, over all its users in this process */
+   *   durable: boolean, filterLookups: number, filterSaved: number, filterFalsePositives: number, filterBytes: number,
+   *   filterWarm: boolean }} of the store, over all its users in this process */
   stats() {
     if (!this.#closing) this.#lastStats = this.#client.stats();
     return { ...this.#lastStats };

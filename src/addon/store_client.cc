@@ -210,6 +210,11 @@ Napi::Value StoreClient::Stats(const Napi::CallbackInfo& info) {
   set("refused", counters.refused);
   set("expired", counters.expired);
   set("queued", counters.queued);
+  set("filterLookups", counters.filter.lookups);
+  set("filterSaved", counters.filter.saved);
+  set("filterFalsePositives", counters.filter.false_positives);
+  set("filterBytes", counters.filter.bytes);
+  stats.Set("filterWarm", Napi::Boolean::New(env, counters.filter.warm));
   stats.Set("durable", Napi::Boolean::New(env, !store_->in_memory()));
   return stats;
 }

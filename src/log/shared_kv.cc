@@ -45,6 +45,11 @@ class SharedKv::Handle final : public Kv {
     return shared_->kv_->Scan(space, from, to, reverse, visit);
   }
 
+  void GiveBack(Space space) override {
+    const std::shared_lock lock(shared_->mutex_);
+    if (!stale()) shared_->kv_->GiveBack(space);
+  }
+
   bool stale() const override { return shared_->failed_ || seen_ != shared_->recoveries_; }
   bool durable() const override { return fsync_ && shared_->kv_->durable(); }
   uint64_t syncs() const override { return syncs_; }

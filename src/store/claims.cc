@@ -14,12 +14,15 @@ const std::string kFenceKey = "f";
 // A record between its reading and its writing.
 class StoredClaim {
  public:
-  StoredClaim(const StoreRoom& room, const ClaimKey& key) : room_(room), key_(key::Of(key.kind, key.key)) {}
+  StoredClaim(const StoreRoom& room, const ClaimKey& key)
+      : room_(room), key_(key::Of(key.kind, key.key)), filter_(key.kind == 'd' ? room.filter : nullptr) {}
 
   Status Read() {
     std::string value;
     bool found = false;
+    if (filter_ != nullptr && !filter_->MaySee(Name())) return Status::Ok();
     Status status = room_.table->Get(key_, &value, &found);
+    if (filter_ != nullptr && status.ok()) filter_->Looked(found);
     if (!status.ok() || !found) return status;
     record.emplace();
     if (!ClaimRecord::Decode(value, &*record)) return Status::Error(Code::kStoreCorrupt, "no claim under its key");
@@ -27,6 +30,7 @@ class StoredClaim {
     return status;
   }
   void Write() {
+    if (filter_ != nullptr) filter_->Remember(Name());
     MoveExpiry(room_.table, key_, stored_forget_at_ms_, record->forget_at_ms);
     room_.table->Put(key_, record->Encode());
   }
@@ -34,8 +38,11 @@ class StoredClaim {
   std::optional<ClaimRecord> record;
 
  private:
+  std::string_view Name() const { return std::string_view(key_).substr(1); }
+
   const StoreRoom& room_;
   const std::string key_;
+  DedupFilter* const filter_;
   int64_t stored_forget_at_ms_ = 0;
 };
 
@@ -109,11 +116,21 @@ Status IssueIn(const StoreRoom& room, const std::vector<ClaimKey>& keys, std::st
 }
 
 Status CheckIn(const StoreRoom& room, const ClaimKey& key, int64_t window_ms, bool* fresh) {
-  ClaimAnswer answer;
-  Status status = ClaimIn(room, key, {.owner = {}, .lease_ms = 0, .keep_ms = window_ms, .fingerprint = {}}, &answer);
+  StoredClaim stored(room, key);
+  uint64_t fence = 0;
+  Status status = stored.Read();
+  if (status.ok()) status = LastNumber(room, kFenceKey, &fence);
+  if (!status.ok()) return status;
+  bool changed = false;
+  const ClaimRequest request = {.owner = {}, .lease_ms = 0, .keep_ms = window_ms, .fingerprint = {}};
+  const ClaimAnswer answer = Claim(&stored.record, request, room.now_ms, fence + 1, &changed);
   *fresh = answer.state == ClaimState::kAcquired || answer.state == ClaimState::kTakeover;
-  if (!status.ok() || !*fresh) return status;
-  return CommitIn(room, key, {}, answer.fence, {}, window_ms, &answer);
+  if (!*fresh) return status;
+  status = NextFence(room, &fence);
+  if (!status.ok()) return status;
+  (void)CommitClaim(&stored.record, {}, answer.fence, {}, window_ms, room.now_ms, &changed);
+  stored.Write();
+  return status;
 }
 
 }  // namespace everyonce

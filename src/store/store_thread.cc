@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <random>
 #include <utility>
 
 #include "log/generation.h"
@@ -13,6 +14,11 @@ namespace {
 int64_t SteadyMs() {
   using std::chrono::milliseconds;
   return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+uint64_t RandomSeed() {
+  std::random_device source;
+  return uint64_t{source()} << 32 | source();
 }
 
 // One call for each sink, with its answers in order.
@@ -30,7 +36,7 @@ void GiveOut(std::vector<StoreRequest>* group, std::vector<StoreAnswer>* answers
 
 }  // namespace
 
-StoreThread::StoreThread(std::unique_ptr<Kv> kv) : kv_(std::move(kv)), table_(kv_.get()) {
+StoreThread::StoreThread(std::unique_ptr<Kv> kv) : kv_(std::move(kv)), table_(kv_.get()), filter_(RandomSeed()) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -75,13 +81,14 @@ void StoreThread::Run() {
   for (;;) {
     if (queue_.empty() && stopping_) return;
     if (queue_.empty()) {
-      const int64_t wait_ms = tend_at_ms_ - SteadyMs();
+      const int64_t wait_ms = filter_.building() ? 0 : tend_at_ms_ - SteadyMs();
       const auto wanted = [this] { return stopping_ || !queue_.empty(); };
       if (wait_ms > 0) wake_.wait_for(lock, std::chrono::milliseconds(wait_ms), wanted);
     }
     Group group = TakeGroup(lock);
     lock.unlock();
     if (!group.empty()) Decide(std::move(group));
+    if (filter_.building()) BuildFilter();
     if (tend_at_ms_ <= SteadyMs()) Tend();
     lock.lock();
   }
@@ -116,6 +123,7 @@ void StoreThread::Decide(Group group) {
   {
     const std::lock_guard lock(mutex_);
     counters_.operations += group.size();
+    counters_.filter = filter_.stats();
     if (wrote) ++(status.ok() ? counters_.groups : counters_.failures);
   }
   GiveOut(&group, &answers);
@@ -140,7 +148,7 @@ Status StoreThread::Prepare() {
 }
 
 Status StoreThread::Act(Group* group, std::vector<StoreAnswer>* answers) {
-  const StoreRoom room = {.table = &table_, .now_ms = Now(), .generation = generation_};
+  const StoreRoom room = {.table = &table_, .now_ms = Now(), .generation = generation_, .filter = &filter_};
   answers->reserve(group->size());
   for (StoreRequest& request : *group) {
     const uint64_t before = table_.changes();
@@ -149,6 +157,16 @@ Status StoreThread::Act(Group* group, std::vector<StoreAnswer>* answers) {
     if (!status.ok() && table_.changes() != before) return status;
   }
   return Status::Ok();
+}
+
+// Between groups, so nothing is staged: what is stored and what the filter was told meanwhile are all there is.
+void StoreThread::BuildFilter() {
+  const bool usable = Prepare().ok() && filter_.Slice(kv_.get(), "d", kFilterSlice).ok();
+  std::unique_lock lock(mutex_);
+  counters_.filter = filter_.stats();
+  // It goes on when the store does.
+  if (!usable)
+    wake_.wait_for(lock, std::chrono::milliseconds(kTendMs), [this] { return stopping_ || !queue_.empty(); });
 }
 
 void StoreThread::Tend() {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "store/dedup_filter.h"
 #include "store/staged_table.h"
 
 namespace everyonce {
@@ -30,6 +31,7 @@ struct StoreRoom {
   StagedTable* table;
   int64_t now_ms;       // Unix milliseconds; never falls while the store is open
   uint64_t generation;  // of the store, see log/generation.h
+  DedupFilter* filter;  // before Dedup's keys; null: none
 };
 // Decides on the store's thread, in order. Reads first and changes last: where it answers with an error after having
 // changed something, its whole group fails.
@@ -60,6 +62,7 @@ struct StoreCounters {
   uint64_t refused = 0;   // operations that found the queue full
   uint64_t expired = 0;   // records removed
   uint64_t queued = 0;    // now
+  DedupFilterStats filter;
 };
 
 // The thread of one store's primitives: operations of all users, decided in groups over what is stored, one synced
@@ -89,7 +92,8 @@ class StoreThread {
  private:
   static constexpr size_t kGroupOperations = 2048;
   static constexpr size_t kGroupBytes = size_t{8} << 20;
-  static constexpr size_t kSlice = 512;  // expired records removed at once, about 2 ms
+  static constexpr size_t kSlice = 512;         // expired records removed at once, about 2 ms
+  static constexpr size_t kFilterSlice = 2048;  // keys taken into the filter at once, about 2 ms
   static constexpr int64_t kTendMs = 1000;
   static constexpr int64_t kRetryMs = 1000;
 
@@ -100,10 +104,12 @@ class StoreThread {
   Status Prepare();
   Status Act(Group* group, std::vector<StoreAnswer>* answers);
   void Tend();
+  void BuildFilter();
   int64_t Now();
 
   std::unique_ptr<Kv> kv_;
   StagedTable table_;
+  DedupFilter filter_;
   int64_t now_ms_ = 0;
   uint64_t generation_ = 0;
   bool ready_ = false;       // generation_ is known and nothing has failed since

@@ -54,6 +54,26 @@ describe('Dedup', () => {
     assert.equal(await apart.check('a'), 'new');
   });
 
+  it('spares look-ups by its filter, once that was rebuilt, and never a key', async function () {
+    this.timeout(30_000);
+    const data = makeDirectory();
+    const before = new Dedup({ store: { data }, windowMs: 600_000 });
+    const keys = Array.from({ length: 10_000 }, (_, i) => `key ${i}`);
+    await before.checkBatch(keys);
+    await before.close();
+    const dedup = open({ store: { data }, windowMs: 600_000 });
+    assert.equal(dedup.stats().filter.warm, false);
+    assert.ok((await dedup.checkBatch(keys.slice(0, 100))).every((one) => one === 0), 'while it is cold, too');
+    while (!dedup.stats().filter.warm) await dedup.check('key 0');
+    const { lookups } = dedup.stats().filter;
+    assert.ok((await dedup.checkBatch(keys)).every((one) => one === 0));
+    assert.ok((await dedup.checkBatch(keys.map((key) => `new ${key}`))).every((one) => one === 1));
+    const { filter } = dedup.stats();
+    assert.equal(filter.lookups - lookups, 20_000);
+    assert.equal(filter.saved + filter.falsePositives, 10_000, 'each that was new was spared or looked up in vain');
+    assert.ok(filter.falsePositives < 400, `${filter.falsePositives}`);
+  });
+
   it('claim, commit: the result comes back to every later claim', async () => {
     const dedup = open({ windowMs: 60_000 });
     const claim = await dedup.claim('order 1', 10_000);
