@@ -5,6 +5,7 @@
 import { createServer as createHttpServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { createServer } from '../../lib/index.js';
+import { IdService } from './ids.js';
 import { StaticFiles } from './static-files.js';
 
 const NAME = /^[A-Za-z0-9_.@-]{1,64}$/;
@@ -24,7 +25,9 @@ function authenticate({ request, token }) {
 }
 
 const files = new StaticFiles(fileURLToPath(new URL('public/', import.meta.url)));
-const http = createHttpServer((request, response) => files.answer(request, response));
+const http = createHttpServer((request, response) => {
+  if (!ids.answer(request, response)) files.answer(request, response);
+});
 
 /** @type {import('../../lib/index.js').Server} */
 let chat;
@@ -34,6 +37,7 @@ try {
   fail(`${error.message}\nAnother chat beside this one: DATA=./data/chat-2 PORT=${port + 1} npm start`);
 }
 chat.on('error', (error) => console.error(`everyonce: ${error.message}`));
+const ids = new IdService(chat);
 chat.attach(http);
 
 http.once('error', async (error) => {
@@ -52,6 +56,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, stop);
 /** Says goodbye to everybody, finishes what is in flight, closes the store. */
 async function stop() {
   http.close();
+  await ids.close();
   await chat.close();
   http.closeAllConnections();
   process.exit(0);

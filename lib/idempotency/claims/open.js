@@ -1,12 +1,13 @@
 /** The claims of a store, by the option `store`. */
-import { badOption, checkObject } from '../values.js';
+import { openClaims } from '../../primitives/claims.js';
+import { checkObject } from '../values.js';
 import { PostgresClaims } from './postgres.js';
 
 /** @typedef {import('./interface.js').Claims} Claims */
-/** @typedef {{ postgres: any, table?: string | string[] } | Claims} ClaimStore */
+/** @typedef {{ postgres: any, table?: string | string[] } | import('../../primitives/store.js').StoreOption | Claims} ClaimStore */
 
 /**
- * @param {unknown} store `{ postgres: pool, table? }`, or claims themselves
+ * @param {unknown} store `{ postgres: pool, table? }`, `{ data }`, `{ memory: true }`, a server, or claims themselves
  * @returns {{ claims: Claims, close: () => Promise<void> }} what was opened here is closed by `close`, and nothing else
  */
 export function openClaimStore(store) {
@@ -14,7 +15,9 @@ export function openClaimStore(store) {
   if (typeof given.claim === 'function' && typeof given.commit === 'function') {
     return { claims: /** @type {Claims} */ (given), close: async () => {} };
   }
-  if (given.postgres === undefined) throw badOption('store', '{ postgres: pool }');
-  const claims = new PostgresClaims(given.postgres, { table: given.table });
+  const claims =
+    given.postgres === undefined
+      ? openClaims(/** @type {any} */ (given))
+      : new PostgresClaims(given.postgres, { table: given.table });
   return { claims, close: () => claims.close() };
 }

@@ -63,7 +63,10 @@ describe('Dedup', () => {
     await before.close();
     const dedup = open({ store: { data }, windowMs: 600_000 });
     assert.equal(dedup.stats().filter.warm, false);
-    assert.ok((await dedup.checkBatch(keys.slice(0, 100))).every((one) => one === 0), 'while it is cold, too');
+    assert.ok(
+      (await dedup.checkBatch(keys.slice(0, 100))).every((one) => one === 0),
+      'while it is cold, too',
+    );
     while (!dedup.stats().filter.warm) await dedup.check('key 0');
     const { lookups } = dedup.stats().filter;
     assert.ok((await dedup.checkBatch(keys)).every((one) => one === 0));
