@@ -29,8 +29,7 @@ export class SegmentIds {
   #waiting = [];
   /** @type {NodeJS.Timeout | undefined} */
   #timer;
-  /** @type {Promise<void> | undefined} */
-  #loading;
+  #isLoading = false;
   #failures = 0;
   #retryAtMs = 0;
   /** @type {unknown} */
@@ -118,7 +117,7 @@ export class SegmentIds {
   #wait(count, ids, have = 0) {
     if (this.#waiting.length >= MAX_WAITING) throw new EveryonceError('OVERLOADED', 'too many calls wait for ids');
     const retryAfterMs = this.#retryAtMs - this.#now();
-    if (!this.#loading && retryAfterMs > 0) throw this.#failure(retryAfterMs);
+    if (!this.#isLoading && retryAfterMs > 0) throw this.#failure(retryAfterMs);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ count, ids, have, untilMs: this.#now() + this.#timeoutMs, resolve, reject });
       this.#prefetch();
@@ -127,11 +126,9 @@ export class SegmentIds {
   }
 
   #prefetch() {
-    if (this.#loading || this.#closed || !this.#buffer.wantsLoad || this.#now() < this.#retryAtMs) return;
-    this.#loading = this.#load().finally(() => {
-      this.#loading = undefined;
-      if (this.#waiting.length > 0) this.#prefetch();
-    });
+    if (this.#isLoading || this.#closed || !this.#buffer.wantsLoad || this.#now() < this.#retryAtMs) return;
+    this.#isLoading = true;
+    void this.#load();
   }
 
   async #load() {
@@ -139,17 +136,26 @@ export class SegmentIds {
     try {
       const first = await this.#loader.load(this.#tag, step);
       this.#buffer.add(idOf(first), step, this.#now());
-      this.#counts.loads += 1;
-      this.#failures = 0;
-      this.#retryAtMs = 0;
-      this.#serve();
     } catch (error) {
-      this.#counts.failures += 1;
-      this.#lastError = error;
-      const backOffMs = Math.min(BACK_OFF_MS.most, BACK_OFF_MS.first * 2 ** this.#failures++);
-      this.#retryAtMs = this.#now() + backOffMs;
-      this.#reject(this.#failure(backOffMs));
+      this.#failed(error);
+      return;
     }
+    this.#isLoading = false;
+    this.#counts.loads += 1;
+    this.#failures = 0;
+    this.#retryAtMs = 0;
+    this.#serve();
+    if (this.#waiting.length > 0) this.#prefetch();
+  }
+
+  /** @param {unknown} error of the loader, or why its segment can't be */
+  #failed(error) {
+    this.#isLoading = false;
+    this.#counts.failures += 1;
+    this.#lastError = error;
+    const backOffMs = Math.min(BACK_OFF_MS.most, BACK_OFF_MS.first * 2 ** this.#failures++);
+    this.#retryAtMs = this.#now() + backOffMs;
+    this.#reject(this.#failure(backOffMs));
   }
 
   /** Gives to those who wait, in order. */

@@ -75,9 +75,10 @@ describe('SegmentBuffer', () => {
     let first = 2n ** 53n - 500n; // across the last number that JSON keeps
     for (const count of fc.sample(act, { seed, numRuns: 100_000 })) {
       if (buffer.wantsLoad) {
-        for (let i = 0n; i < BigInt(buffer.step); i++) naive.push(first + i);
-        buffer.add(first, buffer.step, 1e9 * naive.length); // slow use: the step stays small
-        first += BigInt(buffer.step) + BigInt(count);
+        const { step } = buffer;
+        for (let i = 0n; i < BigInt(step); i++) naive.push(first + i);
+        buffer.add(first, step, 1e6 * Number(first % 1000n)); // now quick, now slow: steps of many sizes
+        first += BigInt(step) + BigInt(count);
       }
       if (count === 0) {
         assert.equal(buffer.takeOne(), naive.shift()?.toString());
