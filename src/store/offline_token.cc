@@ -8,7 +8,15 @@ namespace {
 constexpr uint8_t kVersion = 1;
 constexpr size_t kMaxOrders = 1000;
 constexpr size_t kMaxTokenBytes = 32768;
+constexpr size_t kSumBytes = 8;
 constexpr std::string_view kDigits = "0123456789abcdef";
+
+// FNV-1a: it guards against mistakes, not against anyone.
+uint64_t HashOf(std::string_view bytes) {
+  uint64_t hash = 14695981039346656037u;
+  for (const char byte : bytes) hash = (hash ^ static_cast<uint8_t>(byte)) * 1099511628211u;
+  return hash;
+}
 
 int DigitOf(char digit) {
   const size_t at = kDigits.find(digit);
@@ -29,6 +37,7 @@ std::string OfflineToken::Encode() const {
     writer.Varint(last == 0 ? order : order > last ? order - last : last - order);
     last = order;
   }
+  writer.Fixed64(HashOf(bytes));
   std::string text;
   text.reserve(bytes.size() * 2);
   for (const char byte : bytes) {
@@ -48,7 +57,11 @@ bool OfflineToken::Decode(std::string_view text, OfflineToken* token) {
     if (high < 0 || low < 0) return false;
     bytes.push_back(static_cast<char>(high << 4 | low));
   }
-  ByteReader reader(bytes);
+  // What was cut or mixed up must ack nothing.
+  if (bytes.size() < kSumBytes) return false;
+  const std::string_view told = std::string_view(bytes).substr(0, bytes.size() - kSumBytes);
+  if (ByteReader(std::string_view(bytes).substr(told.size())).Fixed64() != HashOf(told)) return false;
+  ByteReader reader(told);
   if (reader.Byte() != kVersion) return false;
   token->generation = reader.Varint();
   token->walk = reader.Fixed64();
@@ -65,15 +78,12 @@ bool OfflineToken::Decode(std::string_view text, OfflineToken* token) {
   return reader.ok() && !token->orders.empty();
 }
 
-// FNV-1a: it guards against mistakes, not against anyone.
 uint64_t WalkOf(std::string_view receiver, std::string_view sender, bool newest_first) {
   std::string bytes(1, newest_first ? 'n' : 'o');
   ByteWriter writer(&bytes);
   writer.Bytes(receiver);
   writer.Bytes(sender);
-  uint64_t hash = 14695981039346656037u;
-  for (const char byte : bytes) hash = (hash ^ static_cast<uint8_t>(byte)) * 1099511628211u;
-  return hash;
+  return HashOf(bytes);
 }
 
 }  // namespace everyonce

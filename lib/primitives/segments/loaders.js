@@ -70,40 +70,59 @@ function inMysql(store, leastStep) {
   };
 }
 
+/** ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT: nothing of it was done. */
+const LOST_TO_OTHERS = new Set([1213, 1205]);
+const TRIES = 5;
+
 /**
  * @param {any} pool
  * @param {string} name
  * @param {{ tag: string, step: number, leastStep: number }} wanted
  * @returns {Promise<string>}
  */
-async function takeInMysql(pool, name, { tag, step, leastStep }) {
+async function takeInMysql(pool, name, wanted) {
   const connection = await pool.getConnection();
   let isClean = false;
   try {
-    await connection.query('START TRANSACTION');
-    const advance = () => connection.query(`UPDATE ${name} SET max_id = max_id + ? WHERE biz_tag = ?`, [step, tag]);
-    const [{ affectedRows }] = await advance();
-    if (affectedRows === 0) {
-      const row = [tag, 1, leastStep];
-      await connection.query(
-        `INSERT INTO ${name} (biz_tag, max_id, step) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE biz_tag = biz_tag`,
-        row,
-      );
-      await advance();
+    for (let tries = 1; ; tries++) {
+      try {
+        const first = await tryInMysql(connection, name, wanted);
+        isClean = first !== undefined;
+        if (first !== undefined) return first;
+      } catch (/** @type {any} */ error) {
+        if (!LOST_TO_OTHERS.has(error?.errno) || tries >= TRIES) throw error;
+        await connection.query('ROLLBACK');
+      }
     }
-    // Behind our own row lock, so it is what we have just made of it.
-    const [rows] = await connection.query(
-      `SELECT CAST(max_id - ? AS CHAR) AS first FROM ${name} WHERE biz_tag = ? FOR UPDATE`,
-      [step, tag],
-    );
-    await connection.query('COMMIT');
-    isClean = true;
-    return String(rows[0].first);
   } finally {
     // With an unknown state it must not go back into the pool.
     if (isClean) connection.release();
     else connection.destroy();
   }
+}
+
+/**
+ * @param {any} connection
+ * @param {string} name
+ * @param {{ tag: string, step: number, leastStep: number }} wanted
+ * @returns {Promise<string | undefined>} undefined: the row is there from now on, try again
+ */
+async function tryInMysql(connection, name, { tag, step, leastStep }) {
+  await connection.query('START TRANSACTION');
+  const advance = `UPDATE ${name} SET max_id = max_id + ? WHERE biz_tag = ?`;
+  const [{ affectedRows }] = await connection.query(advance, [step, tag]);
+  if (affectedRows === 0) {
+    // Outside: the update of a missing row holds its gap, and two that then insert there wait for each other.
+    await connection.query('ROLLBACK');
+    const insert = `INSERT INTO ${name} (biz_tag, max_id, step) VALUES (?, 1, ?) ON DUPLICATE KEY UPDATE biz_tag = biz_tag`;
+    await connection.query(insert, [tag, leastStep]);
+    return undefined;
+  }
+  // Behind our own row lock, so it is what we have just made of it.
+  const select = `SELECT CAST(max_id - ? AS CHAR) AS first FROM ${name} WHERE biz_tag = ? FOR UPDATE`;
+  const [rows] = await connection.query(select, [step, tag]);
+  await connection.query('COMMIT');
+  return String(rows[0].first);
 }
 
 /** @param {any} pool of mysql2, with callbacks or promises */

@@ -118,7 +118,7 @@ export function offlineConformance(name, open, { steps }) {
       await refuses(store.pull(receiver, { order: 'random' }), 'order');
       await append(item(1), item(2));
       const { next } = await store.pull(receiver, { limit: 1 });
-      for (const bad of ['x', 'zz', next.slice(0, -1), `${next}${next}`, 7, '']) {
+      for (const bad of ['x', 'zz', next.slice(0, -1), next.slice(0, -2), `${next}${next}`, 7, '']) {
         await refuses(store.pull(receiver, { next: bad }), 'next');
       }
       await refuses(store.pull(receiver, { next, order: 'newest' }), 'next');
