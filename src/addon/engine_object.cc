@@ -7,6 +7,7 @@
 
 #include "addon/engine_options.h"
 #include "addon/errors.h"
+#include "addon/feed_calls.h"
 #include "addon/store_calls.h"
 #include "log/embedded_log.h"
 
@@ -52,8 +53,8 @@ Napi::Function EngineObject::Define(Napi::Env env) {
        InstanceMethod<&EngineObject::Lagging>("lagging"), InstanceMethod<&EngineObject::Request>("request"),
        InstanceMethod<&EngineObject::Authorized>("authorized"), InstanceMethod<&EngineObject::Drain>("drain"),
        InstanceMethod<&EngineObject::SetEvents>("setEvents"), InstanceMethod<&EngineObject::Inspect>("inspect"),
-       InstanceMethod<&EngineObject::Checkpoint>("checkpoint"), InstanceMethod<&EngineObject::Stop>("stop"),
-       InstanceMethod<&EngineObject::Stats>("stats")});
+       InstanceMethod<&EngineObject::Checkpoint>("checkpoint"), InstanceMethod<&EngineObject::Feed>("feed"),
+       InstanceMethod<&EngineObject::Stop>("stop"), InstanceMethod<&EngineObject::Stats>("stats")});
 }
 
 EngineObject::EngineObject(const Napi::CallbackInfo& info)
@@ -248,6 +249,13 @@ Napi::Value EngineObject::Checkpoint(const Napi::CallbackInfo& info) {
   if (!ReadDirectory(info, 1, &dir)) return env_.Undefined();
   auto task = [weak = store_, dir = std::move(dir)] { return CheckpointAnswer(weak.lock(), dir); };
   const bool taken = Control(info, {.kind = InputKind::kTask, .task = std::move(task)});
+  return Napi::Boolean::New(env_, taken);
+}
+
+Napi::Value EngineObject::Feed(const Napi::CallbackInfo& info) {
+  auto call = std::make_unique<FeedCall>();
+  if (!ReadFeedCall(info[1], call.get())) return env_.Undefined();
+  const bool taken = Control(info, {.kind = InputKind::kFeed, .feed = std::move(call)});
   return Napi::Boolean::New(env_, taken);
 }
 

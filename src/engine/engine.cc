@@ -45,8 +45,12 @@ Engine::Engine(Log* log, EngineOptions options)
       options_(std::move(options)),
       user_rates_(options_.limits.user_rate),
       address_rates_(options_.limits.address_rate),
-      packages_(options_.package_limits, options_.package_timeout_ms) {}
-Engine::~Engine() = default;
+      packages_(options_.package_limits, options_.package_timeout_ms) {
+  ListenToFeed();
+}
+Engine::~Engine() {
+  if (log_->feed() != nullptr) log_->feed()->OnNews({});
+}
 
 Connection* Engine::Find(ConnectionId id) {
   const auto found = connections_.find(id);

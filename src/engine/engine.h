@@ -19,10 +19,14 @@
 #include "core/packet.h"
 #include "engine/authorize.h"
 #include "engine/connection.h"
+#include "engine/feed_call.h"
 #include "engine/output.h"
 #include "log/log.h"
 
 namespace everyonce {
+
+class ObjectWriter;
+struct ErrorPacket;
 
 // Both clocks, read once by whoever drives the engine. Intervals are measured on the steady one.
 struct Time {
@@ -90,6 +94,8 @@ class Engine {
   // with `user` empty as the system itself, which sees everything and may change members.
   void Request(uint32_t request, std::string_view user, std::string_view device, std::string_view packet,
                bool for_client = false);
+  // What the application asks of a consumer group's feed, answered by one kAnswer.
+  void CallFeed(uint32_t request, FeedCall call, const Time& now);
   void Authorized(uint32_t question, bool allowed);  // the answer to kAuthorize
   void Drain(int64_t after_ms);                      // `bye` to everybody
   void SetMessageEvents(bool wanted) { options_.message_events = wanted; }
@@ -214,6 +220,13 @@ class Engine {
   void ReadPage(ConnectionId id, std::string rid_json, PullQuery query);
   void Read(Connection& connection, Packet packet);
   void Signal(Connection& connection, Packet packet);
+
+  // engine_feed.cc: consumer groups.
+  void ListenToFeed();
+  void ReadFeed(uint32_t request, Feed* feed, const FeedCall& call);
+  void ChangeFeed(uint32_t request, FeedChange change);
+  void RefuseFeed(uint32_t request, const ErrorPacket& error);
+  void AnswerFeed(uint32_t request, const Status& status, const std::function<void(ObjectWriter*)>& write);
 
   // engine_receipts.cc: others' marks, coalesced.
   void NoteReceipt(const Connection* connection, const std::string& conv, const std::string& user, uint64_t epoch,

@@ -18,6 +18,7 @@ Outcome DecideMembers(LogContext* context, const Command& command);
 Outcome DecideGot(LogContext* context, const Command& command);
 Outcome DecideRead(LogContext* context, const Command& command);
 Outcome DecideDevice(LogContext* context, const Command& command);
+Outcome DecideFeed(LogContext* context, const Command& command);
 
 // Shared by them.
 Outcome Refusal(Code code, std::string_view message);

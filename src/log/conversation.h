@@ -120,6 +120,8 @@ class Conversation {
   bool Enlist() { return !std::exchange(enlisted_, true); }
   // The end of a group: stages the snapshots that are due.
   void StageSnapshots();
+  // How many messages the group has stored.
+  size_t appended() const { return pending_.size(); }
   // The group is durable.
   void Settle();
 

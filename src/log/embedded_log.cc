@@ -27,6 +27,8 @@ Outcome Decide(LogContext* context, const Command& command) {
       return DecideRead(context, command);
     case CommandKind::kDevice:
       return DecideDevice(context, command);
+    case CommandKind::kFeed:
+      return DecideFeed(context, command);
   }
   return Refusal(Code::kBadRequest, "no such command");
 }
@@ -135,7 +137,10 @@ void EmbeddedLog::Commit(const std::vector<Command>& group, int64_t now_ms, Comm
   }
   status = WriteGroup();
   if (status.ok()) {
-    for (Conversation* conversation : context_->touched()) conversation->Settle();
+    for (Conversation* conversation : context_->touched()) {
+      if (!context_->feed().empty()) context_->feed().Committed(*conversation, conversation->appended());
+      conversation->Settle();
+    }
     context_->ClearTouched();
     context_->store().Clear();
     context_->Trim();
@@ -169,7 +174,17 @@ void EmbeddedLog::IssueTokens(std::string_view user, size_t count, int64_t now_m
 bool EmbeddedLog::Tend(int64_t now_ms) {
   (void)SweepWindow(now_ms, kSweptAtOnce);
   (void)SweepTokens(now_ms, kSweptAtOnce);
-  return !window_from_.empty() || !tokens_from_.empty();
+  const bool dropped = !failed_ && context_->feed().Sweep(kSweptAtOnce);
+  return dropped || !window_from_.empty() || !tokens_from_.empty();
+}
+
+Feed* EmbeddedLog::feed() { return &context_->feed(); }
+
+void EmbeddedLog::LowestGroupPosition(std::string_view conv, PositionDone done) {
+  uint64_t seq = 0;
+  Status status = Readable();
+  if (status.ok()) status = context_->feed().LowestPosition(conv, &seq);
+  done(std::move(status), seq);
 }
 
 int64_t EmbeddedLog::Retain(int64_t now_ms) {

@@ -56,6 +56,8 @@ class EmbeddedLog final : public Log {
   void IssueTokens(std::string_view user, size_t count, int64_t now_ms, TokensDone done) override;
   bool Tend(int64_t now_ms) override;
   int64_t Retain(int64_t now_ms) override;
+  Feed* feed() override;
+  void LowestGroupPosition(std::string_view conv, PositionDone done) override;
   Safe safe() const override;
 
   // Removes window entries that have expired at `now_ms`, looking at no more than `max_keys`, and goes on there at the

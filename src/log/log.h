@@ -13,6 +13,7 @@
 #include "core/message_token.h"
 #include "core/packet.h"
 #include "core/status.h"
+#include "log/feed.h"
 
 namespace everyonce {
 
@@ -31,7 +32,7 @@ namespace everyonce {
 // Every call answers by its callback: inline on the embedded store, later on Redis. A callback is called exactly once,
 // on the calling thread's loop. Calls are answered in the order they were made.
 
-enum class CommandKind : uint8_t { kSend, kSkip, kMembers, kGot, kRead, kDevice };
+enum class CommandKind : uint8_t { kSend, kSkip, kMembers, kGot, kRead, kDevice, kFeed };
 enum class MembersAction : uint8_t { kCreate, kAdd, kRemove, kLeave };
 
 // One message of a package.
@@ -77,6 +78,9 @@ struct Command {
   // kDevice: what the client keeps (hello's `at`). Each that survives acks all up to it; for a device never seen before
   // it is the starting point in place of the user's read mark (ok: its seq; truncated: keep; reset: 0).
   std::vector<Position> positions;
+
+  // kFeed. Outcome: `first`: the group is new; `got`: its position.
+  std::shared_ptr<const FeedChange> feed;
 
   // kMembers. `user` is who asks. `authorised`: the authorize hook's word; unset: creator only (leave: anyone).
   MembersAction action = MembersAction::kCreate;
@@ -232,6 +236,17 @@ class Log {
   // every time that it asks for, also when there is no idle moment. Returns after how many ms to call it again; -1:
   // never, since nothing is ever removed.
   virtual int64_t Retain(int64_t now_ms) { return now_ms < 0 ? 0 : -1; }
+
+  // What consumer groups read by. Null: this log has none.
+  virtual Feed* feed() { return nullptr; }
+
+  // What must stay in the log of a conversation for the sake of consumer groups: all above the answer. kMaxInteger:
+  // there is no group.
+  using PositionDone = std::function<void(Status status, uint64_t seq)>;
+  virtual void LowestGroupPosition(std::string_view conv, PositionDone done) {
+    (void)conv;
+    done(Status::Ok(), kMaxInteger);
+  }
 
   virtual Safe safe() const = 0;
 

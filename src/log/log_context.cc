@@ -22,7 +22,8 @@ LogContext::LogContext(std::unique_ptr<Kv> kv, EmbeddedLogOptions options)
       options_(std::move(options)),
       store_(kv_.get()),
       now_ms_(options_.now_ms),
-      mids_(options_.worker) {}
+      mids_(options_.worker),
+      feed_(this) {}
 
 Status LogContext::Open() {
   if (options_.new_epochs && !generation_raised_) {
@@ -39,7 +40,7 @@ Status LogContext::Open() {
   // Ids that this process has given out stay behind it, also where the store does not know of them.
   mids_ = Snowflake(options_.worker, std::max(mids_reserved_until_ms_, mids_.last_ms()));
   if (options_.tokens && !signer_) status = OpenTokens();
-  return status;
+  return status.ok() ? feed_.Open() : status;
 }
 
 // The key is made once and kept, durably before the first token is signed with it.
@@ -80,6 +81,7 @@ void LogContext::DropCaches() {
   conversations_.clear();
   devices_.clear();
   touched_.clear();
+  feed_.Suspend();
   store_.Clear();
 }
 

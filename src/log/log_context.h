@@ -15,6 +15,7 @@
 #include "core/snowflake.h"
 #include "log/conversation.h"
 #include "log/embedded_log.h"
+#include "log/feed_table.h"
 #include "log/staged_store.h"
 
 namespace everyonce {
@@ -66,6 +67,8 @@ class LogContext {
   // The end of a group: keeps the durable reservation of message ids ahead of those given out.
   void StageMidReservation();
 
+  FeedTable& feed() { return feed_; }
+
   StagedStore& store() { return store_; }
   Kv& kv() { return *kv_; }
   const EmbeddedLogOptions& options() const { return options_; }
@@ -99,6 +102,7 @@ class LogContext {
   std::unordered_map<std::string_view, std::list<std::unique_ptr<Conversation>>::iterator> by_conv_;
   std::unordered_map<std::string, DeviceRecord> devices_;
   std::vector<Conversation*> touched_;
+  FeedTable feed_;
 };
 
 }  // namespace everyonce

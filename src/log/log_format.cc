@@ -255,9 +255,19 @@ std::string Joined(char kind, std::initializer_list<std::string_view> parts) {
   return key;
 }
 
+void AppendNumber(uint64_t number, std::string* key) {
+  for (int shift = 56; shift >= 0; shift -= 8) key->push_back(static_cast<char>(number >> shift));
+}
+
 std::string WithNumber(std::string key, uint64_t number) {
   key.push_back('\0');
-  for (int shift = 56; shift >= 0; shift -= 8) key.push_back(static_cast<char>(number >> shift));
+  AppendNumber(number, &key);
+  return key;
+}
+
+std::string Numbered(char kind, uint64_t number) {
+  std::string key(1, kind);
+  AppendNumber(number, &key);
   return key;
 }
 
@@ -294,6 +304,17 @@ std::string TokenKey() { return "token key"; }
 std::string MidReservation(uint16_t worker) { return "mid " + std::to_string(worker); }
 std::string Generation() { return "generation"; }
 std::string GenerationEpoch() { return "generation epoch"; }
+std::string FeedGroup(std::string_view group) { return "feed " + std::string(group); }
+std::string FeedDropped() { return "feeds-dropped"; }
+std::string FeedDropped(uint64_t number) { return WithNumber(FeedDropped(), number); }
+std::string FeedPositions(uint64_t number) { return Numbered('c', number); }
+std::string FeedPosition(uint64_t number, std::string_view conv) { return FeedPositions(number).append(conv); }
+std::string FeedLetters(uint64_t number) { return Numbered('x', number); }
+std::string FeedLetter(uint64_t number, uint64_t mid) {
+  std::string key = FeedLetters(number);
+  AppendNumber(mid, &key);
+  return key;
+}
 
 std::string After(std::string prefix) {
   prefix.back() = static_cast<char>(prefix.back() + 1);

@@ -35,6 +35,12 @@ namespace everyonce {
 //                   mid worker                      no mid above this millisecond is given out (MidReservation)
 //                   generation                      raised when the store may have lost a tail: new epochs for all
 //                   generation epoch                the least that a log's epoch of that generation is
+//                   feed group                      FeedRecord; the group's number is in it
+//                   feeds-dropped 0 number          a group was dropped: its positions and letters are to be removed
+//
+// Of consumer groups in kMarks, `number` 8 bytes, big-endian:
+//                   c number conv                   what the group has passed: (epoch, seq)
+//                   x number mid                    a dead letter
 
 // A message as stored, with views into the stored value.
 struct LogRecord {
@@ -153,6 +159,13 @@ std::string TokenKey();
 std::string MidReservation(uint16_t worker);
 std::string Generation();
 std::string GenerationEpoch();
+std::string FeedGroup(std::string_view group);
+std::string FeedDropped();  // of all dropped groups, the prefix
+std::string FeedDropped(uint64_t number);
+std::string FeedPositions(uint64_t number);  // of all, the prefix
+std::string FeedPosition(uint64_t number, std::string_view conv);
+std::string FeedLetters(uint64_t number);  // of all, the prefix
+std::string FeedLetter(uint64_t number, uint64_t mid);
 
 // The first key behind all that begin with `prefix`. REQUIRES: prefix ends in a byte below 0xff.
 std::string After(std::string prefix);

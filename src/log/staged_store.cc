@@ -9,6 +9,11 @@ void StagedStore::Put(Space space, std::string key, std::string value) {
   batch_.Put(space, std::move(key), std::move(value));
 }
 
+void StagedStore::Remove(Space space, std::string key) {
+  if (space != Space::kLog) staged_[static_cast<size_t>(space)][key].reset();
+  batch_.Remove(space, std::move(key));
+}
+
 size_t StagedStore::PutRecord(std::string key, std::string value) {
   batch_.Put(Space::kLog, std::move(key), std::move(value));
   return batch_.operations().size() - 1;
@@ -19,8 +24,8 @@ Status StagedStore::Get(Space space, std::string_view key, std::string* value, b
   if (!staged.empty()) {
     const auto entry = staged.find(key);
     if (entry != staged.end()) {
-      *value = entry->second;
-      *found = true;
+      *found = entry->second.has_value();
+      if (*found) *value = *entry->second;
       return Status::Ok();
     }
   }
@@ -43,8 +48,8 @@ Status StagedStore::GetLast(Space space, std::string_view from, std::string_view
   --entry;
   if (entry->first >= from && (!*found || entry->first >= *key)) {
     *key = entry->first;
-    *value = entry->second;
-    *found = true;
+    *found = entry->second.has_value();
+    if (*found) *value = *entry->second;
   }
   return status;
 }

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,15 +20,15 @@ class StagedStore {
   explicit StagedStore(Kv* kv) : kv_(kv) {}
 
   void Put(Space space, std::string key, std::string value);
-  // REQUIRES: nothing of the group has put this key or reads it again.
-  void Remove(Space space, std::string key) { batch_.Remove(space, std::move(key)); }
+  // Of kLog, whose records are not staged: REQUIRES: nothing of the group reads it again.
+  void Remove(Space space, std::string key);
   // Returns where the value lies, for StagedValue.
   size_t PutRecord(std::string key, std::string value);
   // Valid until the next Put.
   std::string_view StagedValue(size_t index) const { return batch_.operations()[index].value; }
 
   Status Get(Space space, std::string_view key, std::string* value, bool* found);
-  // The highest key in [from, to). `found` tells whether there is one.
+  // The highest key in [from, to). `found` tells whether there is one. REQUIRES: the group has removed none of them.
   Status GetLast(Space space, std::string_view from, std::string_view to, std::string* key, std::string* value,
                  bool* found);
 
@@ -46,7 +47,7 @@ class StagedStore {
   Kv* kv_;
   WriteBatch batch_;
   bool sync_ = false;
-  std::array<std::map<std::string, std::string, std::less<>>, kSpaceCount> staged_;
+  std::array<std::map<std::string, std::optional<std::string>, std::less<>>, kSpaceCount> staged_;  // none: removed
 };
 
 }  // namespace everyonce

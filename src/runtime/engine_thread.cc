@@ -192,6 +192,8 @@ void EngineThread::Take(Input& input) {
       return engine_->Authorized(input.id, input.flag);
     case InputKind::kMessageEvents:
       return engine_->SetMessageEvents(input.flag);
+    case InputKind::kFeed:
+      return engine_->CallFeed(input.id, std::move(*input.feed), Now());
     case InputKind::kTask:
       task_answers_.AddBytes(OutputKind::kAnswer, input.id, input.task());
       return;

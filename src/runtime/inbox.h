@@ -2,8 +2,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "engine/feed_call.h"
 
 namespace everyonce {
 
@@ -19,6 +22,7 @@ enum class InputKind : uint8_t {
   kMessageEvents,
   kAuthorized,
   kTask,
+  kFeed,
   kStop
 };
 
@@ -39,6 +43,7 @@ struct Input {
   std::vector<FrameSpan> frames = {};  // kFrames
   // kTask: run between groups, on the engine thread, while the log is open. Gives a JSON packet.
   std::function<std::string()> task = {};
+  std::unique_ptr<FeedCall> feed = {};  // kFeed
 };
 
 }  // namespace everyonce
