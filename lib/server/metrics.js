@@ -3,6 +3,7 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Registry } from 'prom-client';
+import { addFeedMetrics } from './feed-metrics.js';
 
 /** Counters of the engine's stats(): metric name → [key of stats, what it counts]. @type {Record<string, [string, string]>} */
 export const ENGINE_COUNTERS = {
@@ -34,6 +35,7 @@ export const ENGINE_COUNTERS = {
  * @property {() => number} connections open now
  * @property {() => number} inboxBytes received and not yet taken by the engine
  * @property {() => number} requests application calls without an answer
+ * @property {import('./feeds.js').Feeds} [feeds] consumer groups
  */
 
 export class Metrics {
@@ -64,6 +66,7 @@ export class Metrics {
       () => Number(source.stats().retentionAt ?? 0) / 1000,
     );
     this.#gauge('everyonce_event_loop_delay_seconds', 'p99 since the last look', () => this.#takeDelay());
+    if (source.feeds) addFeedMetrics(this.#registry, source.feeds);
     this.#traffic = new Counter({
       name: 'everyonce_bytes_total',
       help: 'bytes of frames',

@@ -45,6 +45,8 @@ import { EveryonceError } from '../protocol/errors.js';
  *   {"t":"ok","found"} or {"t":"error",…}
  * @property {(requestId: number, dir: string) => unknown} checkpoint makes a copy of the store in a new directory on its
  *   own file system, marked as one; a kAnswer record
+ * @property {(requestId: number, call: Record<string, any>) => unknown} feed what a consumer group asks: `action` and what
+ *   belongs to it (lib/server/feeds.js); a kAnswer record. {"event":"feed","group"} is the bell
  * @property {() => void} stop finishes what is in flight, closes the store; a kStopped record is the last
  * @property {() => Record<string, any>} stats counters since the start
  */

@@ -9,6 +9,7 @@ import { changeMembers, counts, createConversation, history, issueTokens, publis
 import { Connections } from './connections.js';
 import { Control } from './control.js';
 import { DEFAULTS, DRAIN, EDGE } from './defaults.js';
+import { Feeds } from './feeds.js';
 import { HttpCalls } from './http-calls.js';
 import { HttpEndpoints } from './http.js';
 import { listen, makeHttpServer, stopListening } from './listen.js';
@@ -54,6 +55,7 @@ export class Server extends EventEmitter {
   #connections;
   #edge;
   #requests;
+  #feeds;
   /** @type {Authorization | undefined} */
   #authorization;
   /** What `everyonce backup` and `inspect` ask; none where the store is in memory. @type {Control | undefined} */
@@ -86,6 +88,10 @@ export class Server extends EventEmitter {
     this.#requests = new Requests((id, user, packet, device, forClient) =>
       this.#engine.request(id, user, packet, device, forClient),
     );
+    this.#feeds = new Feeds(
+      (call) => this.#requests.run((id) => this.#engine.feed(id, call), { group: call.group }),
+      (error) => this.#fault(error),
+    );
     this.#readiness = new Readiness(this.#requests);
     this.#httpCalls = new HttpCalls({
       settings,
@@ -106,6 +112,7 @@ export class Server extends EventEmitter {
       connections: () => this.#connections.size,
       inboxBytes: () => this.#connections.inboxBytes,
       requests: () => this.#requests.size,
+      feeds: this.#feeds,
     });
     this.#connections = new Connections({
       authenticate: settings.authenticate,
@@ -278,6 +285,13 @@ export class Server extends EventEmitter {
     return { engine: this.#engine };
   }
 
+  /**
+   * Consumer groups: `Consumer` of everyonce/idempotency reads them; `list()` and `drop(group)` are for who looks after them.
+   */
+  get feeds() {
+    return this.#feeds;
+  }
+
   /** Counters since the start, the engine's and the server's. */
   stats() {
     return { ...this.#counters(), connections: this.#connections.size, requests: this.#requests.size };
@@ -306,6 +320,7 @@ export class Server extends EventEmitter {
       await this.#edge.idle(DRAIN.waitMs);
     }
     this.#connections.disconnect();
+    await Promise.race([this.#feeds.close(), after(DRAIN.stopMs)]);
     // Where the store hangs, what was asked of it is not waited for.
     await Promise.race([this.#control?.close(), after(DRAIN.stopMs)]);
     this.#lastStats = this.#engine.stats();
@@ -382,6 +397,10 @@ export class Server extends EventEmitter {
   #tell({ event, ...about }) {
     if (event === 'error') {
       this.#fault(errorOf(about));
+      return;
+    }
+    if (event === 'feed') {
+      this.#feeds.news(about.group);
       return;
     }
     if (this.listenerCount(event) === 0) return;
