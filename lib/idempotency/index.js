@@ -4,6 +4,7 @@
  * it.
  */
 export { compareAndSet } from './compare-and-set.js';
+export { Consumer } from './consumer.js';
 export { Lock } from './lock.js';
 export { once } from './once.js';
 export { idempotencyMiddleware } from './middleware.js';

@@ -32,14 +32,26 @@ import { MAX_TIMER_MS, badOption, checkFunction, checkObject, checkWhole } from 
  *   is handled. Default: each message by (conv, epoch, seq)
  * @property {import('../claims/open.js').ClaimStore} [store] where it is kept what was handled; default: the server's own
  * @property {number} [leaseMs] after which what a consumer that died held is taken over, default 30 000
- * @property {number} [keepMs] how long it is kept that a message was handled; default 7 days. With bizId, longer than a repeat can come
+ * @property {number} [keepMs] how long it is kept that a message was handled; default 1 day; with bizId 7 days, longer than a repeat can come
  * @property {number} [minBackoffMs] after a failure, doubling; default 200
  * @property {number} [maxBackoffMs] default 30 000
  * @property {number} [maxRunMs] how long a handler may take; default 5 minutes
  */
 
 const KNOWN = [
-  ...['server', 'redis', 'group', 'handler', 'from', 'batch', 'concurrency', 'maxAttempts', 'deadLetter', 'bizId', 'store'],
+  ...[
+    'server',
+    'redis',
+    'group',
+    'handler',
+    'from',
+    'batch',
+    'concurrency',
+    'maxAttempts',
+    'deadLetter',
+    'bizId',
+    'store',
+  ],
   ...['leaseMs', 'keepMs', 'minBackoffMs', 'maxBackoffMs', 'maxRunMs'],
 ];
 
@@ -70,7 +82,8 @@ export function readOptions(options) {
     throw new EveryonceError('UNSUPPORTED', 'redis is not in this version: give a server', { option: 'redis' });
   }
   const { server, group, handler, from = 'start', deadLetter = true, bizId, store } = options;
-  const { batch = 1, concurrency = 16, maxAttempts = 8, leaseMs = 30_000, keepMs = 7 * 86_400_000 } = options;
+  const { batch = 1, concurrency = 16, maxAttempts = 8, leaseMs = 30_000 } = options;
+  const { keepMs = (bizId === undefined ? 1 : 7) * 86_400_000 } = options;
   const { minBackoffMs = 200, maxBackoffMs = 30_000, maxRunMs = 300_000 } = options;
   if (from !== 'start' && from !== 'now') throw badOption('from', "'start' or 'now'");
   if (typeof deadLetter !== 'boolean') throw badOption('deadLetter', 'true or false');
