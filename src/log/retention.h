@@ -39,6 +39,8 @@ struct RetentionOptions {
 // raised in the write that removes the records, which waits for no disk: a power cut may bring removed messages back,
 // and never half of a removal. Numbers go on, and what a producer was told is kept for its last 64 n.
 //
+// What a consumer group has not passed stays (FeedTable::LowestPosition), whatever the rules say.
+//
 // until_acked: a message goes when all before it may, and each device of its readers that was seen in the last 30 days
 // has acked it, and each member has such a device. Who has left holds what is visible to him only by such devices.
 class Retention {

@@ -52,9 +52,13 @@ Status Retention::Gather(Conversation* conversation, Removal* removal) {
   const int64_t too_old_ms = context_.now_ms() - options_.max_age_ms;
   removal->from = conversation->floor() + 1;
   if (removal->from > head) return Status::Ok();
+  // What a consumer group has not passed stays, whatever the rules say.
+  uint64_t passed = 0;
+  Status status = context_.feed().LowestPosition(conversation->conv(), &passed);
+  if (!status.ok() || removal->from > passed) return status;
   Status inner;
   size_t count = 0;
-  Status status = conversation->ScanLog(removal->from, head, [&](uint64_t seq, std::string_view value) {
+  status = conversation->ScanLog(removal->from, std::min(head, passed), [&](uint64_t seq, std::string_view value) {
     LogRecord record;
     if (!DecodeLogRecord(value, &record) || seq != removal->from + count) {
       inner = Status::Error(Code::kStoreCorrupt, conversation->conv() + ": no log record at " + std::to_string(seq));

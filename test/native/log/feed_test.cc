@@ -260,6 +260,41 @@ TEST(Feed, WhatAGroupHasNotPassedIsHeldUntilTheGroupIsDropped) {
   EXPECT_EQ(harness.Lag().messages, 4u) << "sweeping what the old one left touches no other";
 }
 
+TEST(Feed, RetentionRemovesNothingThatAGroupHasNotPassed) {
+  FeedHarness harness;
+  harness.retention.messages = 2;
+  harness.Open();
+  harness.OpenGroup();
+  harness.OpenGroup("late", true);
+  harness.SendSome(kDirect, 1, 10);
+  const auto retain = [&] {
+    for (int64_t again_ms = 0; again_ms >= 0 && again_ms < harness.retention.every_ms;) {
+      again_ms = harness.log().Retain(harness.now_ms);
+    }
+  };
+  retain();
+  EXPECT_EQ(harness.log().counters().removed_messages, 0u);
+  FeedSlice slice = harness.Take(1, 4).slices.at(0);
+  harness.AckAll(slice);
+  retain();
+  EXPECT_EQ(harness.log().counters().removed_messages, 0u) << "the other group has passed nothing";
+  harness.Change({.action = FeedAction::kAck,
+                  .group = "late",
+                  .lease = harness.Take(1, 6, "late").slices.at(0).lease,
+                  .seq = 6,
+                  .release = true});
+  retain();
+  EXPECT_EQ(harness.log().counters().removed_messages, 4u) << "up to the lower of the two";
+  EXPECT_EQ(SeqsOf(harness.Take(1, 4).slices.at(0)), (Seqs{5, 6, 7, 8}));
+  harness.Change({.action = FeedAction::kDrop});
+  harness.Change({.action = FeedAction::kDrop, .group = "late"});
+  retain();
+  EXPECT_EQ(harness.log().counters().removed_messages, 8u) << "nobody holds it";
+  harness.OpenGroup("new");
+  EXPECT_EQ(harness.Lag("new").messages, 2u);
+  EXPECT_EQ(SeqsOf(harness.Take(1, 9, "new").slices.at(0)), (Seqs{9, 10})) << "begins at what there is";
+}
+
 TEST(Feed, ANewEpochCutsThePositionAndEachMessageKeepsTheEpochItWasNumberedIn) {
   FeedHarness harness;
   harness.OpenGroup();
