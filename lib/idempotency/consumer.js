@@ -61,7 +61,7 @@ export class Consumer extends EventEmitter {
   constructor(options) {
     super();
     this.#rules = readOptions(options);
-    this.#slots = new Slots(this.#rules.concurrency);
+    this.#slots = new Slots(this.#rules.concurrency, () => this.#look());
     this.#handling = new Handling(this.#rules, this.#stopping.signal, {
       failed: (error, message, attempt) => this.emit('failed', error, message, attempt),
       parked: (message, error) => this.emit('parked', message, error),
@@ -131,7 +131,7 @@ export class Consumer extends EventEmitter {
   }
 
   async #run() {
-    const { feeds, group, leaseMs } = this.#rules;
+    const { feeds, group, leaseMs, rawBodies } = this.#rules;
     let pauseMs = STORE_PAUSE_MS.first;
     while (!this.#stopping.signal.aborted) {
       this.#awake = false;
@@ -143,7 +143,7 @@ export class Consumer extends EventEmitter {
       const limit = Math.max(MESSAGES_PER_TURN, this.#rules.batch);
       let page;
       try {
-        page = await feeds.take(group, { conversations: room, limit, leaseMs });
+        page = await feeds.take(group, { conversations: room, limit, leaseMs, raw: rawBodies });
         pauseMs = STORE_PAUSE_MS.first;
       } catch (/** @type {any} */ error) {
         if (!this.#fault(error)) return;

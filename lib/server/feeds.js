@@ -46,12 +46,12 @@ export class Feeds {
    * Takes conversations that have news, each under a lease; one `conv` also where it has none.
    *
    * @param {string} group
-   * @param {{ conv?: string, conversations?: number, limit: number, leaseMs: number }} wanted `limit`: messages of each, at
-   *   most 1000; conversations: at most 64
+   * @param {{ conv?: string, conversations?: number, limit: number, leaseMs: number, raw?: boolean }} wanted `limit`: messages of
+   *   each, at most 1000; conversations: at most 64; `raw`: bodies as JSON text, byte for byte as they were accepted
    * @returns {Promise<{ slices: Slice[], more: boolean }>} not `more`: onNews tells when there is
    */
-  async take(group, { conv, conversations = 1, limit, leaseMs }) {
-    const { slices, more } = await this.#call({ action: 'take', group, conv, conversations, limit, leaseMs });
+  async take(group, { conv, conversations = 1, limit, leaseMs, raw = false }) {
+    const { slices, more } = await this.#call({ action: 'take', group, conv, conversations, limit, leaseMs, raw });
     for (const slice of slices) slice.messages = slice.messages.map(withoutType);
     return { slices, more };
   }
@@ -173,6 +173,9 @@ export class Feeds {
   async close() {
     this.#isClosed = true;
     await Promise.allSettled([...this.#stops].map((stop) => stop()));
+    this.#call = async () => {
+      throw new EveryonceError('CLOSED', 'the server is closed');
+    };
   }
 }
 

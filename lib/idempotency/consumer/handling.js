@@ -1,4 +1,5 @@
 /** How a message, or a batch of one conversation's, comes to its effect: claimed, handled, committed; or failed, and why. */
+import { EveryonceError } from '../../protocol/errors.js';
 import { once } from '../once.js';
 import { checkKey } from '../values.js';
 import { HandlerFailed, together } from './together.js';
@@ -22,6 +23,42 @@ class Exhausted extends Error {}
 
 /** Attempts are counted by the claims, and judged here: a parked message can be tried again by hand. */
 const NO_LIMIT = 1_000_000;
+const MAX_COUNTED = 100_000;
+
+/** @typedef {((call: import('./together.js').Call) => Promise<unknown>) & { close: () => Promise<void> }} Handle */
+
+/** @param {import('./options.js').Rules} rules @returns {Handle} */
+function claimed({ store, group, leaseMs, keepMs, maxRunMs }) {
+  const limits = { leaseMs, waitMs: leaseMs, keepMs, maxRunMs, maxAttempts: NO_LIMIT };
+  const key = (/** @type {import('./together.js').Call} */ call) => call.key;
+  return once({ store, scope: `consumer.${group}`, key, ...limits }, (call, attempt) => call.run(attempt));
+}
+
+/**
+ * For handlers that bear repeats: attempts are counted, and nothing is kept.
+ *
+ * @param {number} maxRunMs
+ * @returns {Handle}
+ */
+function unclaimed(maxRunMs) {
+  /** Of what has failed and has not succeeded since, bounded by the conversations in hand. @type {Map<string, number>} */
+  const attempts = new Map();
+  const handle = async (/** @type {import('./together.js').Call} */ { key, run }) => {
+    const attempt = (attempts.get(key) ?? 0) + 1;
+    attempts.set(key, attempt);
+    const limit = new AbortController();
+    const late = () => limit.abort(new EveryonceError('TIMEOUT', `The handler did not return within ${maxRunMs} ms.`));
+    const timer = setTimeout(late, maxRunMs);
+    try {
+      await unless(limit.signal, run({ attempt, fence: 0, signal: limit.signal, key }));
+      attempts.delete(key);
+    } finally {
+      clearTimeout(timer);
+      if (attempts.size > MAX_COUNTED) attempts.clear();
+    }
+  };
+  return Object.assign(handle, { close: async () => {} });
+}
 
 export class Handling {
   #rules;
@@ -40,17 +77,7 @@ export class Handling {
     this.#listeners = listeners;
     this.stopping = stopping;
     this.#counts = rules.feeds.counts(rules.group);
-    const { store, group, leaseMs, keepMs, maxRunMs } = rules;
-    const limits = { leaseMs, waitMs: leaseMs, keepMs, maxRunMs, maxAttempts: NO_LIMIT };
-    this.#handle = once(
-      {
-        store,
-        scope: `consumer.${group}`,
-        key: (/** @type {import('./together.js').Call} */ call) => call.key,
-        ...limits,
-      },
-      (call, attempt) => call.run(attempt),
-    );
+    this.#handle = rules.idempotent ? unclaimed(rules.maxRunMs) : claimed(rules);
   }
 
   get listeners() {

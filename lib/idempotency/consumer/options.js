@@ -31,6 +31,9 @@ import { MAX_TIMER_MS, badOption, checkFunction, checkObject, checkWhole } from 
  * @property {(message: FeedMessage) => string | number | bigint} [bizId] of the business object: of all messages that have the same one, one
  *   is handled. Default: each message by (conv, epoch, seq)
  * @property {import('../claims/open.js').ClaimStore} [store] where it is kept what was handled; default: the server's own
+ * @property {boolean} [idempotent] the handler bears repeats by itself (a unique key): nothing is kept of what was handled, which saves two
+ *   writes a message. `fence` is 0 then, and attempts are counted in this process only
+ * @property {boolean} [rawBodies] bodies as JSON text, byte for byte as they were accepted
  * @property {number} [leaseMs] after which what a consumer that died held is taken over, default 30 000
  * @property {number} [keepMs] how long it is kept that a message was handled; default 1 day; with bizId 7 days, longer than a repeat can come
  * @property {number} [minBackoffMs] after a failure, doubling; default 200
@@ -50,6 +53,8 @@ const KNOWN = [
     'maxAttempts',
     'deadLetter',
     'bizId',
+    'idempotent',
+    'rawBodies',
     'store',
   ],
   ...['leaseMs', 'keepMs', 'minBackoffMs', 'maxBackoffMs', 'maxRunMs'],
@@ -87,6 +92,10 @@ export function readOptions(options) {
   const { minBackoffMs = 200, maxBackoffMs = 30_000, maxRunMs = 300_000 } = options;
   if (from !== 'start' && from !== 'now') throw badOption('from', "'start' or 'now'");
   if (typeof deadLetter !== 'boolean') throw badOption('deadLetter', 'true or false');
+  const { idempotent = false, rawBodies = false } = options;
+  if (typeof idempotent !== 'boolean') throw badOption('idempotent', 'true or false');
+  if (typeof rawBodies !== 'boolean') throw badOption('rawBodies', 'true or false');
+  if (idempotent && bizId !== undefined) throw badOption('bizId', 'left out where the handler is idempotent');
   if (bizId !== undefined) checkFunction(bizId, 'bizId');
   checkWhole(minBackoffMs, 'minBackoffMs', { most: MAX_TIMER_MS });
   return {
@@ -97,6 +106,8 @@ export function readOptions(options) {
     from,
     deadLetter,
     bizId,
+    idempotent,
+    rawBodies,
     batch: checkWhole(batch, 'batch', { most: 1000 }),
     concurrency: checkWhole(concurrency, 'concurrency', { most: 1000 }),
     maxAttempts: checkWhole(maxAttempts, 'maxAttempts', { most: 100_000 }),

@@ -3,10 +3,15 @@ export class Slots {
   #free;
   /** @type {(() => void)[]} */
   #waiting = [];
+  #whenFree;
 
-  /** @param {number} count */
-  constructor(count) {
+  /**
+   * @param {number} count
+   * @param {() => void} whenFree called when one is given back that nobody waits for
+   */
+  constructor(count, whenFree) {
     this.#free = count;
+    this.#whenFree = whenFree;
   }
 
   /** How many could be taken now without waiting, or keeping one who waits from theirs. */
@@ -23,7 +28,8 @@ export class Slots {
   /** Gives one back. */
   give() {
     const next = this.#waiting.shift();
-    if (next) next();
-    else this.#free += 1;
+    if (next) return next();
+    this.#free += 1;
+    this.#whenFree();
   }
 }
