@@ -117,7 +117,7 @@ export class Handling {
     try {
       const count = await together(this.#handle, messages, async (claimed) => {
         attempt = Math.max(...claimed.map((one) => one.attempt.attempt));
-        if (limited && attempt > this.#rules.maxAttempts)
+        if (limited && this.#rules.deadLetter && attempt > this.#rules.maxAttempts)
           throw new Exhausted('the last attempt ended with its process');
         await this.#call(claimed, attempt, lost);
       });
