@@ -405,6 +405,25 @@ describe('Consumer', () => {
     await assert.rejects(consumer.lag(), { code: 'CLOSED' });
   });
 
+  it('handles 10,000 messages of 100 conversations once each, in order, by two members', async function () {
+    this.timeout(120_000);
+    const convs = Array.from({ length: 100 }, (_, index) => `dm:ann:u${index}`);
+    const tally = new Tally();
+    const handler = (/** @type {any} */ message) => tally.add(message);
+    const first = await startConsumer({ server: chat, store, handler, concurrency: 32 });
+    await startConsumer({ server: chat, store, handler: (/** @type {any} */ all) => all.forEach(handler), batch: 20 });
+    for (const conv of convs) await publishSome(chat, conv, 1, 100);
+    await tally.reaches(10_000);
+    await drained(first);
+    /** @type {Map<string, number>} */
+    const last = new Map();
+    for (const { conv, seq } of tally.messages) {
+      assert.equal(seq, (last.get(conv) ?? 0) + 1, conv);
+      last.set(conv, seq);
+    }
+    assert.equal(tally.messages.length, 10_000);
+  });
+
   it('refuses options by name', () => {
     const good = { server: chat, group: 'work', handler: () => {}, store };
     /** @type {[string, any, string?][]} */
@@ -428,6 +447,8 @@ describe('Consumer', () => {
       ['maxRunMs', 2 ** 31],
       ['redis', 'redis://localhost', 'UNSUPPORTED'],
       ['retries', 3],
+      ['idempotent', 1],
+      ['rawBodies', 'yes'],
     ];
     for (const [option, value, code = 'INVALID_ARGUMENT'] of bad) {
       assert.throws(() => new Consumer(/** @type {any} */ ({ ...good, [option]: value })), { code, option }, option);

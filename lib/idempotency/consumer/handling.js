@@ -1,4 +1,5 @@
 /** How a message, or a batch of one conversation's, comes to its effect: claimed, handled, committed; or failed, and why. */
+import { setMaxListeners } from 'node:events';
 import { EveryonceError } from '../../protocol/errors.js';
 import { once } from '../once.js';
 import { checkKey } from '../values.js';
@@ -76,6 +77,8 @@ export class Handling {
     this.#rules = rules;
     this.#listeners = listeners;
     this.stopping = stopping;
+    // As many listeners as handlers that run.
+    setMaxListeners(0, this.#abandoned.signal);
     this.#counts = rules.feeds.counts(rules.group);
     this.#handle = rules.idempotent ? unclaimed(rules.maxRunMs) : claimed(rules);
   }
