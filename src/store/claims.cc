@@ -9,7 +9,7 @@
 namespace everyonce {
 namespace {
 
-const std::string kFenceKey = "f";
+constexpr char kFenceKey[] = "f";
 
 // A record between its reading and its writing.
 class StoredClaim {

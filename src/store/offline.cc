@@ -12,7 +12,7 @@ namespace everyonce {
 namespace {
 
 constexpr uint8_t kVersion = 1;
-const std::string kOrderKey = "o";
+constexpr char kOrderKey[] = "o";
 
 std::string Prefix(std::string_view receiver, char kind) {
   std::string prefix = "o";
