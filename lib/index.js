@@ -3,6 +3,7 @@
  * does.
  */
 export { createServer, Server } from './server/server.js';
+export { postgres, sqlite } from './idempotency/archive.js';
 export { Client } from './client-node.js';
 export { FileOutbox } from './client/file-outbox.js';
 export { MemoryOutbox } from './client/outbox.js';

@@ -63,9 +63,9 @@ export class Archive {
    * Called by createServer, before anything else is asked of the server: the group is there before anything is removed.
    *
    * @param {any} server
-   * @param {{ fault: (error: unknown) => void }} hooks
+   * @param {(error: unknown) => void} fault told of what fails; it is tried again
    */
-  attach(server, { fault }) {
+  attach(server, fault) {
     if (this.#consumer) throw new EveryonceError('BAD_OPTION', 'an archive is of one server', { option: 'archive' });
     const consumer = new Consumer({
       server,
@@ -146,6 +146,3 @@ export class Archive {
     await this.#table.write(messages);
   }
 }
-
-/** @param {unknown} archive @returns {boolean} whether it is what createServer takes */
-export const isArchive = (archive) => archive instanceof Archive;

@@ -3,6 +3,7 @@
  * processes die and queues redeliver. docs/idempotency.md says which of these ways to choose. No native code is loaded by importing
  * it.
  */
+export { postgres, sqlite } from './archive.js';
 export { compareAndSet } from './compare-and-set.js';
 export { Consumer } from './consumer.js';
 export { Lock } from './lock.js';

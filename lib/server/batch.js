@@ -11,6 +11,7 @@ import { Kind } from './native.js';
  * @property {(requestId: number, packet: Record<string, any> & { t: string }) => void} answer
  * @property {(event: Record<string, any> & { event: string }) => void} event
  * @property {() => boolean} wantsMessages whether events of messages are of use
+ * @property {(question: number, holes: [string, number, number, number][]) => void} archive
  * @property {() => void} drained
  * @property {() => void} stopped
  */
@@ -49,6 +50,9 @@ export function dispatch(bytes, index, receiver) {
         break;
       case Kind.EVENT:
         if (receiver.wantsMessages() || !isMessage(bytes, a, b)) receiver.event(parse(bytes, a, b));
+        break;
+      case Kind.ARCHIVE:
+        receiver.archive(id, parse(bytes, a, b).holes);
         break;
       case Kind.DRAIN:
         receiver.drained();

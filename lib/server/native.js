@@ -19,6 +19,7 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {number} [tokenTtlMs] how long a token is good
  * @property {string} [tokenKey] what signs them; default: a key kept in the store
  * @property {import('./options.js').Retention | null} retention null: nothing is ever removed
+ * @property {boolean} [archive] ask by kArchive for what retention has removed
  * @property {boolean} [authorize] ask by kAuthorize before what a user sends, reads or changes is done
  * @property {{ message: boolean }} events whether a record is wanted for each accepted message
  */
@@ -45,6 +46,8 @@ import { EveryonceError } from '../protocol/errors.js';
  *   {"t":"ok","found"} or {"t":"error",…}
  * @property {(requestId: number, dir: string) => unknown} checkpoint makes a copy of the store in a new directory on its
  *   own file system, marked as one; a kAnswer record
+ * @property {(question: number, texts: string[] | null) => void} archived the answer to a kArchive record: for each hole the
+ *   packets in its place as JSON text joined by commas, '' to leave it; null: the archive can't be read
  * @property {(requestId: number, call: Record<string, any>) => unknown} feed what a consumer group asks: `action` and what
  *   belongs to it (lib/server/feeds.js); a kAnswer record. {"event":"feed","group"} is the bell
  * @property {() => void} stop finishes what is in flight, closes the store; a kStopped record is the last
@@ -120,6 +123,8 @@ export const Kind = Object.freeze({
   STOPPED: 6,
   /** bytes[a, a+b) is {"action","user","conv","members"?} of question `id`: may the user? */
   AUTHORIZE: 7,
+  /** bytes[a, a+b) is {"holes":[[conv, epoch, from, to] …]} of question `id`: what was there? */
+  ARCHIVE: 8,
 });
 
 const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);

@@ -14,6 +14,13 @@ import { DEFAULTS, LIMITS, USER_RATE_FACTOR } from './defaults.js';
  */
 
 /**
+ * @typedef {object} Archive of everyonce/idempotency
+ * @property {(server: any, fault: (error: unknown) => void) => void} attach begins to write
+ * @property {(holes: [conv: string, epoch: number, from: number, to: number][]) => Promise<string[]>} fill what stands in the place of each
+ *   hole, as packets in JSON text joined by commas
+ */
+
+/**
  * @typedef {object} ServerOptions
  * @property {string | null} [data] directory of the embedded store, default './data'; null is `memory: true`
  * @property {boolean} [memory] keep everything in memory only, for tests: nothing survives the process
@@ -21,6 +28,8 @@ import { DEFAULTS, LIMITS, USER_RATE_FACTOR } from './defaults.js';
  *   a power cut may lose the last of them (a killed process does not)
  * @property {import('./authenticate.js').Authenticator} [authenticate] who is it? throw or return null: 4401. One of
  *   authenticate, jwtSecret, jwks and insecure must be given
+ * @property {Archive} [archive] `postgres({ pool })` or `sqlite({ database })`: every accepted message is kept there, too, and pages
+ *   read on from it where retention has removed the log's own
  * @property {import('./authorize.js').Authorizer} [authorize] may a member do this? only `true` allows; left out: all that
  *   membership allows
  * @property {string} [jwtSecret] HS256, HS384 or HS512; at least 32 bytes; user = `sub`, `exp` required
@@ -62,6 +71,7 @@ import { DEFAULTS, LIMITS, USER_RATE_FACTOR } from './defaults.js';
  * @property {Retention | null} retention null: nothing is ever removed
  * @property {import('./authenticate.js').Authenticator} authenticate
  * @property {import('./authorize.js').Authorizer | undefined} authorize
+ * @property {Archive | undefined} archive
  * @property {boolean} loopbackOnly
  * @property {string | undefined} serviceKey
  * @property {ReadonlySet<string> | null} origins
@@ -78,11 +88,11 @@ import { DEFAULTS, LIMITS, USER_RATE_FACTOR } from './defaults.js';
 
 const KNOWN = new Set([
   ...['data', 'memory', 'durability', 'authenticate', 'authorize', 'jwtSecret', 'jwks', 'insecure'],
-  ...['serviceKey', 'origins', 'limits', 'dedup', 'retention', 'logger', 'node', 'restored', 'trustProxy'],
+  ...['serviceKey', 'origins', 'limits', 'dedup', 'retention', 'logger', 'node', 'restored', 'trustProxy', 'archive'],
 ]);
 
 /** Part of the public API, but of a later version. */
-const LATER = new Set(['redis', 'archive']);
+const LATER = new Set(['redis']);
 
 const MIN_SECRET_BYTES = 32;
 const MIN_KEY_CHARACTERS = 8;
@@ -113,6 +123,7 @@ export function readOptions(options = {}) {
     retention: readRetention(options.retention),
     ...readAuthentication(options),
     authorize: readAuthorize(options.authorize),
+    archive: readArchive(options.archive),
     serviceKey: readServiceKey(options.serviceKey),
     origins: readOrigins(options.origins),
     logger: readLogger(options.logger),
@@ -295,6 +306,15 @@ function readServiceKey(key) {
     key === undefined || (typeof key === 'string' && key.length >= MIN_KEY_CHARACTERS && /^[!-~]+$/.test(key));
   need(good, 'serviceKey', key, `at least ${MIN_KEY_CHARACTERS} printable ASCII characters without spaces`);
   return key;
+}
+
+/** @param {ServerOptions['archive']} archive */
+function readArchive(archive) {
+  const good =
+    archive === undefined ||
+    ['attach', 'fill'].every((name) => typeof Reflect.get(Object(archive), name) === 'function');
+  need(good, 'archive', archive, 'made by postgres({ pool }) or sqlite({ database })');
+  return archive;
 }
 
 /** @param {ServerOptions['authorize']} authorize */

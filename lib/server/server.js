@@ -132,6 +132,8 @@ export class Server extends EventEmitter {
     this.on('removeListener', (event) => {
       if (event === 'message' && this.listenerCount('message') === 0) this.#engine.setEvents(false);
     });
+    // The first that is asked of the engine: the archive's group is there before anything is removed.
+    settings.archive?.attach(this, (error) => this.#fault(errorFrom(error)));
     this.#wheel.start();
     this.#control = this.#openControl();
   }
@@ -362,7 +364,8 @@ export class Server extends EventEmitter {
     const options = { data, fsync, restored, node, limits: engineLimits, ...dedup, retention };
     try {
       const authorize = this.#settings.authorize !== undefined;
-      return new Engine({ ...options, authorize, events: { message: false } }, (bytes, index) =>
+      const archive = this.#settings.archive !== undefined;
+      return new Engine({ ...options, authorize, archive, events: { message: false } }, (bytes, index) =>
         this.#received(bytes, index),
       );
     } catch (cause) {
@@ -389,9 +392,24 @@ export class Server extends EventEmitter {
     answer: (id, packet) => this.#requests.answer(id, packet),
     event: (event) => this.#tell(event),
     wantsMessages: () => this.listenerCount('message') > 0,
+    archive: (question, holes) => void this.#readArchive(question, holes),
     drained: () => this.#connections.drained(),
     stopped: () => this.#whenStopped(),
   };
+
+  /**
+   * @param {number} question
+   * @param {[string, number, number, number][]} holes
+   */
+  async #readArchive(question, holes) {
+    let texts = null;
+    try {
+      texts = (await this.#settings.archive?.fill(holes)) ?? null;
+    } catch (error) {
+      this.#fault(errorFrom(error));
+    }
+    this.#engine.archived(question, texts);
+  }
 
   /** @param {Record<string, any> & { event: string }} record */
   #tell({ event, ...about }) {
@@ -422,6 +440,13 @@ export class Server extends EventEmitter {
   #needOpen() {
     if (this.#closing) throw new EveryonceError('CLOSED', 'the server is closed');
   }
+}
+
+/** @param {unknown} error of the archive @returns {EveryonceError} */
+function errorFrom(error) {
+  if (error instanceof EveryonceError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new EveryonceError('unavailable', `The archive: ${reason}`, { cause: error });
 }
 
 /** @param {Record<string, any>} packet a `msg` */

@@ -54,7 +54,8 @@ Napi::Function EngineObject::Define(Napi::Env env) {
        InstanceMethod<&EngineObject::Authorized>("authorized"), InstanceMethod<&EngineObject::Drain>("drain"),
        InstanceMethod<&EngineObject::SetEvents>("setEvents"), InstanceMethod<&EngineObject::Inspect>("inspect"),
        InstanceMethod<&EngineObject::Checkpoint>("checkpoint"), InstanceMethod<&EngineObject::Feed>("feed"),
-       InstanceMethod<&EngineObject::Stop>("stop"), InstanceMethod<&EngineObject::Stats>("stats")});
+       InstanceMethod<&EngineObject::Archived>("archived"), InstanceMethod<&EngineObject::Stop>("stop"),
+       InstanceMethod<&EngineObject::Stats>("stats")});
 }
 
 EngineObject::EngineObject(const Napi::CallbackInfo& info)
@@ -250,6 +251,19 @@ Napi::Value EngineObject::Checkpoint(const Napi::CallbackInfo& info) {
   auto task = [weak = store_, dir = std::move(dir)] { return CheckpointAnswer(weak.lock(), dir); };
   const bool taken = Control(info, {.kind = InputKind::kTask, .task = std::move(task)});
   return Napi::Boolean::New(env_, taken);
+}
+
+Napi::Value EngineObject::Archived(const Napi::CallbackInfo& info) {
+  std::vector<std::string> texts;
+  if (info[1].IsArray()) {
+    const auto array = info[1].As<Napi::Array>();
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+      const Napi::Value text = array.Get(i);
+      texts.push_back(text.IsString() ? text.As<Napi::String>().Utf8Value() : std::string());
+    }
+  }
+  Control(info, {.kind = InputKind::kArchived, .flag = info[1].IsArray(), .texts = std::move(texts)});
+  return env_.Undefined();
 }
 
 Napi::Value EngineObject::Feed(const Napi::CallbackInfo& info) {

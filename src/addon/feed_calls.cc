@@ -113,6 +113,7 @@ bool ReadFeedCall(const Napi::Value& value, FeedCall* call) {
   } else if (action == "take") {
     call->kind = FeedCallKind::kTake;
     ReadTake(&members, &call->query);
+    call->raw = members.Flag("raw");
   } else if (action == "renew") {
     call->kind = FeedCallKind::kRenew;
     call->leases = members.Numbers("leases");

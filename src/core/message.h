@@ -61,6 +61,7 @@ struct Hole {
 struct PageItem {
   Message message;
   Hole hole;
+  std::string filled = {};  // a hole: packets as JSON text, joined by commas, to be written in its place
   bool is_hole() const { return hole.span.to != 0; }
 };
 

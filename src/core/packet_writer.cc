@@ -74,7 +74,9 @@ void WriteCover(const Span& span, std::string* out) {
 }
 
 void WriteItem(const PageItem& item, std::string* out) {
-  if (item.is_hole()) {
+  if (!item.filled.empty()) {
+    out->append(item.filled);
+  } else if (item.is_hole()) {
     WriteHole(item.hole, out);
   } else {
     WriteMsg(item.message, out);

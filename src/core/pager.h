@@ -16,6 +16,13 @@ class PageBudget {
   // REQUIRES: Fits(bytes).
   void Take(size_t bytes);
 
+  // How many items of `bytes` each go in. At least one where the page is empty.
+  uint32_t Room(size_t bytes) const {
+    const uint64_t by_bytes = bytes_left_ / (bytes == 0 ? 1 : bytes);
+    const uint32_t room = by_bytes < items_left_ ? static_cast<uint32_t>(by_bytes) : items_left_;
+    return room == 0 && Fits(bytes) ? 1 : room;
+  }
+
   bool full() const { return items_left_ == 0; }
   bool empty() const { return empty_; }
 

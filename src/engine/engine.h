@@ -39,6 +39,7 @@ struct EngineOptions {
   std::string node = "node";              // welcome's `node`
   bool message_events = false;            // give out a kEvent for each stored message
   TokenCheck tokens = TokenCheck::kNone;  // of the ids of messages; not of what the application itself publishes
+  bool archive = false;                   // ask by kArchive for what retention has removed
   bool authorize = false;                 // ask by kAuthorize before a user's packet is done
   int64_t redelivery_ms = 10'000;
   int64_t head_interval_ms = 1'000;
@@ -97,7 +98,9 @@ class Engine {
   // What the application asks of a consumer group's feed, answered by one kAnswer.
   void CallFeed(uint32_t request, FeedCall call, const Time& now);
   void Authorized(uint32_t question, bool allowed);  // the answer to kAuthorize
-  void Drain(int64_t after_ms);                      // `bye` to everybody
+  // The answer to kArchive: for each hole, in order, what stands in its place, or an empty text.
+  void Archived(uint32_t question, bool ok, std::vector<std::string> texts);
+  void Drain(int64_t after_ms);  // `bye` to everybody
   void SetMessageEvents(bool wanted) { options_.message_events = wanted; }
 
   // Decides what was gathered, commits it in groups until nothing is left that can go on, and runs what is due.
@@ -170,6 +173,15 @@ class Engine {
   void SendReadError(Connection& connection, const Status& status, std::string_view rid_json);
   void TellOf(Connection& connection, const ConversationView& view);
 
+  // engine_archive.cc: what retention has removed, and an archive has.
+  using Completed = std::function<void(const Status&, std::vector<PageItem>)>;
+  struct ArchiveQuestion {
+    std::vector<PageItem> items;
+    Completed then;
+  };
+  size_t ArchivedBytes() const;
+  void Complete(std::vector<PageItem> items, Completed then);
+
   // engine_send.cc
   void SendMessage(Connection& connection, Packet packet, bool forbidden = false);
   void SendRefused(Connection& connection, const PacketError& error);
@@ -218,6 +230,7 @@ class Engine {
   void Acked(Connection* connection, const Command& command, const Outcome& outcome);
   void Pull(Connection& connection, Packet packet);
   void ReadPage(ConnectionId id, std::string rid_json, PullQuery query);
+  void GivePage(Connection& pulling, std::string_view rid_json, const PullQuery& query, const Page& page);
   void Read(Connection& connection, Packet packet);
   void Signal(Connection& connection, Packet packet);
 
@@ -258,6 +271,8 @@ class Engine {
   std::unordered_map<ConnectionId, Asking> asking_;       // where something waits for the authorize hook
   std::unordered_map<uint32_t, ConnectionId> questions_;  // unanswered kAuthorize; the edge answers each in time
   uint32_t last_question_ = 0;
+  std::unordered_map<uint32_t, ArchiveQuestion> archive_questions_;  // the edge answers each in time
+  uint32_t last_archive_question_ = 0;
   SharedRates user_rates_;
   SharedRates address_rates_;
   // (conv, user) whose marks rose since the last receipts went out; bounded by what is acked in that interval.

@@ -13,11 +13,19 @@ constexpr int64_t kRetryMs = 1000;
 
 void WriteNumber(uint64_t number, std::string* out) { WriteInteger(number, out); }
 
-void WriteSlice(const FeedSlice& slice, std::string* out) {
+// With the body as a string of its own text.
+void WriteRawMsg(const Message& message, std::string* out) {
+  Message told = message;
+  told.body.clear();
+  WriteJsonString(message.body, &told.body);
+  WriteMsg(told, out);
+}
+
+void WriteSlice(const FeedSlice& slice, bool raw, std::string* out) {
   ObjectWriter writer(out);
   writer.String("conv", slice.conv);
   writer.Integer("lease", slice.lease);
-  writer.List("messages", slice.messages, WriteMsg);
+  writer.List("messages", slice.messages, raw ? WriteRawMsg : WriteMsg);
   writer.End();
 }
 
@@ -59,9 +67,10 @@ void Engine::CallFeed(uint32_t request, FeedCall call, const Time& now) {
   if (call.kind == FeedCallKind::kChange) return ChangeFeed(request, std::move(call.change));
   if (call.kind == FeedCallKind::kTake) {
     call.query.now_ms = now.wall_ms;
-    return feed->Take(call.query, [this, request](const Status& status, const FeedPage& page) {
+    return feed->Take(call.query, [this, request, raw = call.raw](const Status& status, const FeedPage& page) {
       AnswerFeed(request, status, [&](ObjectWriter* writer) {
-        writer->List("slices", page.slices, WriteSlice);
+        writer->List("slices", page.slices,
+                     [raw](const FeedSlice& slice, std::string* out) { WriteSlice(slice, raw, out); });
         writer->Flag("more", page.more);
       });
     });

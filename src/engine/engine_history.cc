@@ -44,17 +44,22 @@ void Engine::History(Connection& connection, Packet packet) {
   query.after = packet.after;
   query.limit =
       static_cast<uint32_t>(std::min<uint64_t>(packet.limit.value_or(options_.limits.page), options_.limits.page));
+  query.archived_bytes = ArchivedBytes();
   const ConnectionId id = connection.id;
   ++connection.reads_in_flight;
-  log_->History(query, [this, id, rid_json = packet.rid_json](const Status& status, const HistoryPage& page) {
-    Connection* asking = Find(id);
-    if (asking == nullptr) return;
-    ReadDone(*asking);
-    if (!status.ok()) return SendReadError(*asking, status, rid_json);
-    std::string* out = Out(*asking);
-    const size_t before = out->size();
-    WriteHistoryPage(rid_json, page.items, page.more, out);
-    pushed_bytes_ += out->size() - before;
+  log_->History(query, [this, id, rid_json = packet.rid_json](const Status& status, HistoryPage page) {
+    const auto give = [this, id, rid_json, more = page.more](const Status& known, const std::vector<PageItem>& items) {
+      Connection* asking = Find(id);
+      if (asking == nullptr) return;
+      ReadDone(*asking);
+      if (!known.ok()) return SendReadError(*asking, known, rid_json);
+      std::string* out = Out(*asking);
+      const size_t before = out->size();
+      WriteHistoryPage(rid_json, items, more, out);
+      pushed_bytes_ += out->size() - before;
+    };
+    if (!status.ok()) return give(status, {});
+    Complete(std::move(page.items), give);
   });
 }
 

@@ -119,38 +119,43 @@ void Engine::ReadPage(ConnectionId id, std::string rid_json, PullQuery query) {
   Connection* connection = Find(id);
   if (connection == nullptr) return;
   ++connection->reads_in_flight;
-  const bool all = query.conv.empty();
-  const bool newest_first = query.newest_first;
-  log_->Pull(query,
-             [this, id, all, newest_first, rid_json = std::move(rid_json)](const Status& status, const Page& page) {
-               Connection* pulling = Find(id);
-               if (pulling == nullptr) return;
-               ReadDone(*pulling);
-               if (!status.ok()) {
-                 return SendError(*pulling, {.code = status.code,
-                                             .message = status.message,
-                                             .rid_json = rid_json,
-                                             .retry_ms = status.code == Code::kUnavailable ? 1000 : -1});
-               }
-               ++counters_.pages;
-               std::string next;
-               if (!page.items.empty()) {
-                 next = EncodePageCursor(
-                     {.covers = page.covers, .position = page.position, .all = all, .newest_first = newest_first});
-               }
-               std::string* out = Out(*pulling);
-               const size_t before = out->size();
-               WritePage(rid_json, page.items, page.covers, next, out);
-               pushed_bytes_ += out->size() - before;
-               for (const ConversationView& view : page.finished) {
-                 Link& link = pulling->links[view.conv];
-                 link.told = true;
-                 link.epoch = view.epoch;
-                 link.head = std::max(link.head, view.head);
-                 link.got = std::max(link.got, view.got);
-                 if (view.head >= link.head) CatchUp(*pulling, link);
-               }
-             });
+  query.archived_bytes = ArchivedBytes();
+  log_->Pull(query, [this, id, query, rid_json = std::move(rid_json)](const Status& status, Page page) {
+    auto shared = std::make_shared<Page>(std::move(page));
+    const auto give = [this, id, query, rid_json, shared](const Status& known, std::vector<PageItem> items) {
+      Connection* pulling = Find(id);
+      if (pulling == nullptr) return;
+      ReadDone(*pulling);
+      if (!known.ok()) return SendReadError(*pulling, known, rid_json);
+      shared->items = std::move(items);
+      GivePage(*pulling, rid_json, query, *shared);
+    };
+    if (!status.ok()) return give(status, {});
+    Complete(std::move(shared->items), give);
+  });
+}
+
+void Engine::GivePage(Connection& pulling, std::string_view rid_json, const PullQuery& query, const Page& page) {
+  ++counters_.pages;
+  std::string next;
+  if (!page.items.empty()) {
+    next = EncodePageCursor({.covers = page.covers,
+                             .position = page.position,
+                             .all = query.conv.empty(),
+                             .newest_first = query.newest_first});
+  }
+  std::string* out = Out(pulling);
+  const size_t before = out->size();
+  WritePage(rid_json, page.items, page.covers, next, out);
+  pushed_bytes_ += out->size() - before;
+  for (const ConversationView& view : page.finished) {
+    Link& link = pulling.links[view.conv];
+    link.told = true;
+    link.epoch = view.epoch;
+    link.head = std::max(link.head, view.head);
+    link.got = std::max(link.got, view.got);
+    if (view.head >= link.head) CatchUp(pulling, link);
+  }
 }
 
 void Engine::Read(Connection& connection, Packet packet) {

@@ -22,6 +22,7 @@ struct FeedCall {
   FeedCallKind kind = FeedCallKind::kChange;
   FeedChange change;             // kChange
   FeedQuery query;               // kTake; `now_ms` is the engine's
+  bool raw = false;              // kTake: bodies as JSON strings of their text, byte for byte as they were accepted
   std::string group;             // kRenew, kLag, kLetters
   std::vector<uint64_t> leases;  // kRenew
   int64_t lease_ms = 0;          // kRenew

@@ -10,7 +10,7 @@ constexpr size_t kFields = 4;
 
 bool HasBytes(OutputKind kind) {
   return kind == OutputKind::kWrite || kind == OutputKind::kAuthenticate || kind == OutputKind::kAnswer ||
-         kind == OutputKind::kEvent || kind == OutputKind::kAuthorize;
+         kind == OutputKind::kEvent || kind == OutputKind::kAuthorize || kind == OutputKind::kArchive;
 }
 
 // A record's place in its batch.

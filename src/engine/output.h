@@ -17,6 +17,7 @@ enum class OutputKind : uint32_t {
   kDrain = 5,         // the inbox has room again
   kStopped = 6,       // the last record
   kAuthorize = 7,     // a, b = JSON {"action","user","conv","members"?}; `id` is the question's
+  kArchive = 8,       // a, b = JSON {"holes":[[conv, epoch, from, to] …]}; `id` is the question's
 };
 
 // Everything that one step gives out: one run of bytes and an index of quads [kind, id, a, b], so that the boundary to

@@ -133,6 +133,10 @@ struct PullQuery {
   size_t max_spans = 16;  // conversations in one page, so that `next` stays below its bound
   bool newest_first = false;
   bool hold = false;  // nothing will be acked by pulling on: a full set of acked ranges changes nothing
+  // What retention has removed is to be filled in from an archive, whose messages take up to so many bytes each: a hole
+  // of it is visible to the user, was not acked, and is no longer than the page has room for. 0: one hole for all of
+  // it.
+  size_t archived_bytes = 0;
   // Where a walk goes on, whatever was acked: behind this seq (newest first: below it; 0: from its newest), then with
   // the conversations behind it, not round. Clipped to what survived of its epoch; unknown to the log: as if left out.
   std::optional<Position> go_on = {};
@@ -156,6 +160,7 @@ struct HistoryQuery {
   std::optional<uint64_t> after;
   uint32_t limit = 0;  // items, ≥ 1
   size_t max_bytes = kMaxPageBytes;
+  size_t archived_bytes = 0;  // as PullQuery's
 };
 
 struct HistoryPage {

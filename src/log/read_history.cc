@@ -23,7 +23,7 @@ class HistoryReader {
         spans_(query.user.empty() ? EverySeq() : *conversation->SpansOf(query.user)),
         budget_(query.limit, query.max_bytes),
         page_(*page),
-        filler_(*conversation, &budget_, &page->items) {
+        filler_(*conversation, query.archived_bytes, &budget_, &page->items) {
     lowest_ = std::max<uint64_t>(query.after.value_or(0) + 1, NextVisible(spans_, 1));
     highest_ = conversation->VisibleHead(spans_);
     if (query.before) highest_ = *query.before == 0 ? 0 : std::min(highest_, *query.before - 1);
@@ -37,9 +37,10 @@ class HistoryReader {
       uint64_t next = seq + 1;
       bool added = false;
       Status status;
-      if (seq <= removed_to) {
-        added = filler_.AddHole(seq, removed_to, kExpired);
-        next = removed_to + 1;
+      if (seq <= removed_to && (visible == seq || !filler_.archived())) {
+        uint64_t to = filler_.archived() ? EndOfWanted(spans_, nullptr, seq, removed_to) : removed_to;
+        added = filler_.AddRemoved(seq, &to);
+        next = to + 1;
       } else if (visible > seq) {
         added = filler_.AddHole(seq, std::min(visible - 1, highest_));
         next = visible;
@@ -61,12 +62,15 @@ class HistoryReader {
       uint64_t next = seq - 1;
       bool added = false;
       Status status;
-      if (seq <= conversation_.floor()) {
-        added = filler_.AddHole(lowest_, seq, kExpired);
-        next = lowest_ - 1;
+      const bool archived = filler_.archived();
+      if (seq <= conversation_.floor() && (visible == seq || !archived)) {
+        uint64_t from = archived ? StartOfWanted(spans_, nullptr, seq, lowest_) : lowest_;
+        added = filler_.AddRemovedBelow(&from, seq);
+        next = from - 1;
       } else if (visible < seq) {
-        added = filler_.AddHole(std::max({visible, conversation_.floor(), lowest_ - 1}) + 1, seq);
-        next = std::max(visible, conversation_.floor());
+        const uint64_t below = std::max(visible, archived ? lowest_ - 1 : conversation_.floor());
+        added = filler_.AddHole(std::max(below, lowest_ - 1) + 1, seq);
+        next = below;
       } else {
         status = AddMessage(seq, &added);
       }

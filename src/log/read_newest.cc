@@ -13,7 +13,10 @@ namespace {
 class NewestPager {
  public:
   NewestPager(Conversation* conversation, const PullQuery& query, PageBudget* budget, Page* page)
-      : conversation_(*conversation), query_(query), page_(*page), filler_(*conversation, budget, &page->items) {}
+      : conversation_(*conversation),
+        query_(query),
+        page_(*page),
+        filler_(*conversation, query.archived_bytes, budget, &page->items) {}
 
   Status Fill(bool always, bool* complete) {
     *complete = true;
@@ -48,9 +51,14 @@ class NewestPager {
     while (status.ok() && seq > settled_ && !full) {
       if (seq <= conversation_.floor()) {
         seq = std::max(PreviousUnacked(seq), settled_);
-        full = seq > settled_ && !filler_.AddHole(settled_ + 1, seq, kExpired);
-        if (!full) seq = settled_;
-        break;
+        if (seq <= settled_) break;
+        if (!filler_.archived() || IsVisible(*spans_, seq)) {
+          uint64_t from = settled_ + 1;
+          if (filler_.archived()) from = StartOfWanted(*spans_, acked_, seq, from);
+          full = !filler_.AddRemovedBelow(&from, seq);
+          if (!full) seq = from - 1;
+          continue;
+        }
       }
       const uint64_t visible = PreviousVisible(*spans_, seq);
       if (visible < seq) {
@@ -92,9 +100,10 @@ class NewestPager {
     Status status;
     bool full = false;
     while (status.ok() && seq <= end && !full) {
-      if (seq <= conversation_.floor()) {
-        const uint64_t to = std::min(conversation_.floor(), end);
-        full = !filler_.AddHole(seq, to, kExpired);
+      if (seq <= conversation_.floor() && (!filler_.archived() || IsVisible(*spans_, seq))) {
+        uint64_t to = std::min(conversation_.floor(), end);
+        if (filler_.archived()) to = EndOfWanted(*spans_, acked_, seq, to);
+        full = !filler_.AddRemoved(seq, &to);
         if (!full) seq = to + 1;
         continue;
       }

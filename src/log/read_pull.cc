@@ -18,7 +18,10 @@ constexpr uint64_t kScanOverOwn = 16;
 class ConversationPager {
  public:
   ConversationPager(Conversation* conversation, const PullQuery& query, PageBudget* budget, Page* page)
-      : conversation_(*conversation), query_(query), page_(*page), filler_(*conversation, budget, &page->items) {}
+      : conversation_(*conversation),
+        query_(query),
+        page_(*page),
+        filler_(*conversation, query.archived_bytes, budget, &page->items) {}
 
   // As FillNewest.
   Status Fill(bool always, bool* complete) {
@@ -59,10 +62,11 @@ class ConversationPager {
       next_ = unacked;
       return Status::Ok();
     }
-    if (next_ <= conversation_.floor()) {
-      // One hole, whatever else was acked or not visible within it.
-      const uint64_t to = std::min(conversation_.floor(), limit_);
-      full_ = !filler_.AddHole(next_, to, kExpired);
+    if (next_ <= conversation_.floor() && (!filler_.archived() || IsVisible(*spans_, next_))) {
+      // One hole, whatever else was acked or not visible within it; with an archive, nothing that was.
+      uint64_t to = std::min(conversation_.floor(), limit_);
+      if (filler_.archived()) to = EndOfWanted(*spans_, acked_, next_, to);
+      full_ = !filler_.AddRemoved(next_, &to);
       if (!full_) next_ = to + 1;
       return Status::Ok();
     }

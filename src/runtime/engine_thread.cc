@@ -194,6 +194,8 @@ void EngineThread::Take(Input& input) {
       return engine_->SetMessageEvents(input.flag);
     case InputKind::kFeed:
       return engine_->CallFeed(input.id, std::move(*input.feed), Now());
+    case InputKind::kArchived:
+      return engine_->Archived(input.id, input.flag, std::move(input.texts));
     case InputKind::kTask:
       task_answers_.AddBytes(OutputKind::kAnswer, input.id, input.task());
       return;

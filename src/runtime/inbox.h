@@ -23,6 +23,7 @@ enum class InputKind : uint8_t {
   kAuthorized,
   kTask,
   kFeed,
+  kArchived,
   kStop
 };
 
@@ -44,6 +45,7 @@ struct Input {
   // kTask: run between groups, on the engine thread, while the log is open. Gives a JSON packet.
   std::function<std::string()> task = {};
   std::unique_ptr<FeedCall> feed = {};  // kFeed
+  std::vector<std::string> texts = {};  // kArchived; `flag`: the archive could be read
 };
 
 }  // namespace everyonce

@@ -424,6 +424,28 @@ describe('Consumer', () => {
     assert.equal(tally.messages.length, 10_000);
   });
 
+  it('calls a handler that bears repeats by itself without keeping anything, and gives bodies as they came', async () => {
+    await publishSome(chat, 'dm:ann:bob', 1, 3);
+    /** @type {any[]} */
+    const told = [];
+    const tally = new Tally();
+    const handler = (/** @type {any} */ message, /** @type {any} */ { attempt, fence }) => {
+      told.push([message.seq, attempt, fence, message.body]);
+      if (message.seq === 2 && attempt === 1) throw new Error('once more');
+      tally.add(message);
+    };
+    const options = { server: chat, store, handler, idempotent: true, rawBodies: true };
+    await startConsumer(options);
+    await tally.reaches(3);
+    assert.deepEqual(told, [
+      [1, 1, 0, '{"number":1}'],
+      [2, 1, 0, '{"number":2}'],
+      [2, 2, 0, '{"number":2}'],
+      [3, 1, 0, '{"number":3}'],
+    ]);
+    assert.equal(store.records.size, 0);
+  });
+
   it('refuses options by name', () => {
     const good = { server: chat, group: 'work', handler: () => {}, store };
     /** @type {[string, any, string?][]} */

@@ -30,7 +30,8 @@ const MAX_COUNTED = 100_000;
 
 /** @param {import('./options.js').Rules} rules @returns {Handle} */
 function claimed({ store, group, leaseMs, keepMs, maxRunMs }) {
-  const limits = { leaseMs, waitMs: leaseMs, keepMs, maxRunMs, maxAttempts: NO_LIMIT };
+  // Whoever died is waited for: of a batch, what was claimed already would else have been tried in vain.
+  const limits = { leaseMs, waitMs: 2 * leaseMs, keepMs, maxRunMs, maxAttempts: NO_LIMIT };
   const key = (/** @type {import('./together.js').Call} */ call) => call.key;
   return once({ store, scope: `consumer.${group}`, key, ...limits }, (call, attempt) => call.run(attempt));
 }

@@ -41,7 +41,7 @@ describe('options', () => {
   });
 
   it('refuses options of later versions by name', () => {
-    for (const option of ['redis', 'archive']) {
+    for (const option of ['redis']) {
       refuses({ insecure, [option]: {} }, 'UNSUPPORTED', option);
     }
     refuses({ insecure, durability: { replicas: 1 } }, 'UNSUPPORTED', 'durability.replicas');
