@@ -201,6 +201,28 @@ describe('archive', () => {
     assert.deepEqual(seqsOf((await chat.history('dm:ann:bob', { after: 0 })).items), [[1, 5, 'expired'], 6, 7, 8]);
   });
 
+  it('of a place that two histories had, the later one counts', async () => {
+    const database = new Sqlite(':memory:');
+    const archive = sqlite({ database });
+    await archive.migrate();
+    const insert =
+      database.prepare(`INSERT INTO everyonce_archive (conv, seq, epoch, mid, sender, device, id, type, body, at)
+      VALUES ('dm:ann:bob', ?, ?, ?, 'ann', 'phone', 'message-1', 'text', ?, 7)`);
+    insert.run(2, 20, '12', '"new"');
+    insert.run(2, 10, '11', '"void"');
+    insert.run(4, 20, '13', '"more"');
+    const [text, nothing] = await archive.fill([
+      ['dm:ann:bob', 30, 1, 5],
+      ['dm:ann:cid', 30, 1, 5],
+    ]);
+    assert.equal(nothing, '');
+    assert.deepEqual(
+      JSON.parse(`[${text}]`).map((/** @type {any} */ item) => item.body ?? [item.from, item.to]),
+      [[1, 1], 'new', [3, 3], 'more', [5, 5]],
+    );
+    database.close();
+  });
+
   it('refuses what is none', async () => {
     assert.throws(() => postgres(/** @type {any} */ ({ pool: {} })), { code: 'INVALID_ARGUMENT' });
     assert.throws(() => postgres(/** @type {any} */ (undefined)), { code: 'INVALID_ARGUMENT' });

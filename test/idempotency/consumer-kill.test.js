@@ -48,8 +48,12 @@ describe('a Consumer whose process is killed', function () {
   this.timeout(START_MS + 60_000);
   afterEach(cleanUp);
 
-  for (const batch of [1, 5]) {
-    it(`handles every message once in the end, batch ${batch}`, async () => {
+  for (const [batch, ownStore] of /** @type {[number, boolean][]} */ ([
+    [1, true],
+    [5, false],
+  ])) {
+    const kept = ownStore ? "the server's own store" : 'PostgreSQL';
+    it(`handles every message once in the end, batches of ${batch}, noted in ${kept}`, async () => {
       const address = await postgresDatabase();
       const side = new pg.Pool(address);
       onCleanUp(() => side.end());
@@ -62,6 +66,7 @@ describe('a Consumer whose process is killed', function () {
         messages: MESSAGES,
         leaseMs: 300,
         batch,
+        ownStore,
       };
       let hung = 0;
       for (const death of DEATHS) hung += 'hanging' in (await run({ ...orders, ...death })) ? 1 : 0;

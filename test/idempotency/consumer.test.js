@@ -1,7 +1,7 @@
 // Consumer: every accepted message once, in order of its conversation, shared over members, with retries, dead letters and lag.
 import assert from 'node:assert/strict';
 import { once as event } from 'node:events';
-import { Consumer } from '../../lib/idempotency/index.js';
+import { Consumer, EveryonceError } from '../../lib/idempotency/index.js';
 import { cleanUp, onCleanUp, startServer } from '../flow/support/servers.js';
 import { MemoryClaims } from './support/memory-claims.js';
 
@@ -243,6 +243,23 @@ describe('Consumer', () => {
     );
   });
 
+  it('keeps the order where one of a batch can not be claimed', async () => {
+    await publishSome(chat, 'dm:ann:bob', 1, 3);
+    let failures = 3; // as often as it is asked again
+    const claim = store.claim.bind(store);
+    store.claim = async (request) => {
+      if (request.key.endsWith(':2') && failures-- > 0) throw new EveryonceError('STORE_FAILED');
+      return claim(request);
+    };
+    const tally = new Tally();
+    const handler = (/** @type {any[]} */ messages) => messages.forEach((message) => tally.add(message));
+    const consumer = new Consumer({ server: chat, store, group: 'work', ...AT_ONCE, handler, batch: 3 });
+    onCleanUp(() => consumer.stop());
+    await consumer.start();
+    await tally.reaches(3);
+    assert.deepEqual(tally.numbers, [1, 2, 3]);
+  });
+
   it('a message with the same bizId as another in its batch waits for the next', async () => {
     await publishSome(chat, 'dm:ann:bob', 1, 4);
     /** @type {number[][]} */
@@ -444,6 +461,24 @@ describe('Consumer', () => {
       [3, 1, 0, '{"number":3}'],
     ]);
     assert.equal(store.records.size, 0);
+  });
+
+  it("notes what was handled in the server's own store where none is given", async () => {
+    await publishSome(chat, 'dm:ann:bob', 1, 4);
+    const tally = new Tally();
+    const handler = (/** @type {any} */ message, /** @type {any} */ { attempt }) => {
+      if (message.body.number === 2 && attempt === 1) throw new Error('once more');
+      tally.add([attempt, message.body.number]);
+    };
+    const bizId = (/** @type {any} */ message) => message.body.number % 3;
+    const consumer = await startConsumer({ server: chat, handler, bizId });
+    await drained(consumer);
+    assert.deepEqual(tally.messages, [
+      [1, 1],
+      [2, 2],
+      [1, 3],
+    ]);
+    assert.deepEqual(chat.feeds.counts('work'), { handled: 3, repeated: 1, failed: 1, parked: 0 });
   });
 
   it('refuses options by name', () => {

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { Consumer } from '../../../lib/idempotency/index.js';
 import { createServer } from '../../../lib/server/server.js';
 
-const { address, data, convs, messages, leaseMs, hangAt, hang, batch } = JSON.parse(process.argv[2]);
+const { address, data, convs, messages, leaseMs, hangAt, hang, batch, ownStore } = JSON.parse(process.argv[2]);
 const pool = new pg.Pool(address);
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -20,7 +20,7 @@ say({ accepted: convs.length * messages });
 let handled = 0;
 const consumer = new Consumer({
   server: chat,
-  store: { postgres: pool },
+  store: ownStore ? undefined : { postgres: pool },
   group: 'work',
   leaseMs,
   batch,
