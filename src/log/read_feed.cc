@@ -51,7 +51,9 @@ Status FeedTable::Open() {
                                        return whole;
                                      });
   if (status.ok() && !whole) status = Status::Error(Code::kStoreCorrupt, "no record of a consumer group");
-  for (auto& [name, group] : groups) {
+  for (auto& named : groups) {
+    const std::string& name = named.first;
+    Group& group = named.second;
     if (!status.ok()) return status;
     const std::string letters = key::FeedLetters(group.record.mid);
     status = context_.kv().Scan(Space::kMarks, letters, key::FeedLetter(group.record.mid, UINT64_MAX), false,
@@ -339,7 +341,7 @@ Status FeedTable::TakeNext(Group* group, const FeedQuery& query, size_t* bytes_l
 void FeedTable::Take(const FeedQuery& query, TakeDone done) {
   Group* group = nullptr;
   Status status = Find(query.group, &group);
-  if (!status.ok()) return done(std::move(status), {});
+  if (group == nullptr) return done(std::move(status), {});
   FeedPage page;
   Expire(group, query.now_ms);
   size_t bytes_left = query.max_bytes;
@@ -366,7 +368,7 @@ void FeedTable::Renew(std::string_view name, const std::vector<uint64_t>& leases
                       RenewDone done) {
   Group* group = nullptr;
   Status status = Find(name, &group);
-  if (!status.ok()) return done(std::move(status), {});
+  if (group == nullptr) return done(std::move(status), {});
   Expire(group, now_ms);
   if (!group->queue.empty()) Ring(std::string(name), group);
   std::vector<uint64_t> lost;
@@ -386,7 +388,7 @@ void FeedTable::Renew(std::string_view name, const std::vector<uint64_t>& leases
 void FeedTable::Lag(std::string_view name, LagDone done) {
   Group* group = nullptr;
   Status status = Find(name, &group);
-  if (!status.ok()) return done(std::move(status), {});
+  if (group == nullptr) return done(std::move(status), {});
   if (group->counting && !group->scanned) status = ScanSome(group);
   FeedLag lag;
   lag.messages = group->lag;
@@ -402,7 +404,7 @@ void FeedTable::Lag(std::string_view name, LagDone done) {
 void FeedTable::Letters(std::string_view name, uint64_t after_mid, uint32_t limit, LettersDone done) {
   Group* group = nullptr;
   Status status = Find(name, &group);
-  if (!status.ok()) return done(std::move(status), {}, false);
+  if (group == nullptr) return done(std::move(status), {}, false);
   std::vector<DeadLetter> letters;
   bool more = false;
   bool whole = true;

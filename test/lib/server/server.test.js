@@ -33,6 +33,7 @@ describe('server', () => {
       data: null,
       fsync: false,
       restored: false,
+      archive: false,
       authorize: false,
       node: 'n1',
       limits: {
