@@ -139,6 +139,7 @@ class LogModel {
   Expected DecideSkip(const Command& command);
   Expected DecideMembers(const Command& command, int64_t now_ms);
   Expected DecideGot(const Command& command);
+  void JoinOwn(const std::string& conv, const Pair& device);
   Expected DecideRead(const Command& command);
   Expected DecideDevice(const Command& command);
   void StartDevice(const Command& command);

@@ -325,6 +325,7 @@ LogModel::Expected LogModel::DecideGot(const Command& command) {
       if (Visible(before, command.conv, command.user, seq)) acked.insert(seq);
     }
   }
+  JoinOwn(command.conv, device);
   return {.got = Got(*Find(command.conv), command.conv, device)};
 }
 

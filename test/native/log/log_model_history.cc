@@ -58,7 +58,9 @@ std::string LogModel::CheckHistory(const HistoryQuery& query, const Status& stat
   const auto first = oldest ? wanted.begin() : wanted.end() - static_cast<long>(given.size());
   if (!std::equal(given.begin(), given.end(), first)) return "not the " + std::string(oldest ? "oldest" : "newest");
   const bool more = given.size() < wanted.size();
-  if (page.more != more) return more ? "says that there is no more" : "says that there is more";
+  // Open: what is left is a hole, and nothing else.
+  const bool hole_left = page.more && page.items.size() == query.limit;
+  if (page.more != more && !hole_left) return more ? "says that there is no more" : "says that there is more";
   const bool full = page.items.size() + 1 >= query.limit || bytes + (given.size() + 1) * 1600 >= query.max_bytes;
   if (more && (!full || page.items.empty())) return "a short page: " + std::to_string(given.size());
   return {};

@@ -55,6 +55,24 @@ std::string LogModel::Retain(const std::string& conv, const Rules& rules, int64_
   return {};
 }
 
+// A Log may keep one range over the device's own messages between acked ones: then they stay acked when they are
+// removed, and nobody can tell any more whose they were.
+void LogModel::JoinOwn(const std::string& conv, const Pair& device) {
+  Conversation& state = Of(conv);
+  std::set<uint64_t>& acked = state.acked[device];
+  uint64_t last = 0;
+  for (const uint64_t seq : std::set<uint64_t>(acked)) {
+    bool own = last != 0;
+    for (uint64_t between = last + 1; own && between < seq; ++between) {
+      const Message& message = state.log[between - 1];
+      const bool sent = message.from == device.first && message.device == device.second && between > state.floor;
+      own = sent || !Visible(state, conv, device.first, between);
+    }
+    for (uint64_t between = last + 1; own && between < seq; ++between) acked.insert(between);
+    last = seq;
+  }
+}
+
 std::string LogModel::Reopened(const std::string& conv, uint64_t floor, bool power_cut) {
   Conversation& state = Of(conv);
   if (floor > state.floor || (floor < state.floor && !power_cut)) {
