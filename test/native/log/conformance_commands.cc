@@ -189,7 +189,9 @@ std::vector<Position> ModelRun::MakePositions() {
   std::vector<Position> positions;
   for (const std::string& conv : kConversations) {
     if (random_.OneIn(2)) continue;
-    const uint64_t epoch = random_.OneIn(5) ? 12345 : model_.EpochOf(conv);
+    // 0: all that was stored was answered `unavailable`, so nobody has been told the epoch.
+    const bool foreign = random_.OneIn(5) || model_.EpochOf(conv) == 0;
+    const uint64_t epoch = foreign ? 12345 : model_.EpochOf(conv);
     positions.push_back({conv, epoch, random_.Below(model_.Head(conv) + 3)});
   }
   return positions;
