@@ -11,6 +11,8 @@ import { CommandError, run } from './run.mjs';
 
 /** A suite that takes longer hangs; the whole run is to stay below 15 minutes. */
 const suiteMs = 5 * 60_000;
+/** Under a sanitizer all takes three times as long. */
+const sanitizedSuiteMs = 15 * 60_000;
 /** In the long form of test/faults. */
 const longSuiteMs = 60 * 60_000;
 /** Left to `npm run faults` and `npm run test:browser` as well; these come last. */
@@ -86,7 +88,8 @@ function freshReport(name) {
  */
 async function outcome(report, command, args, env, onLine) {
   let ended = '';
-  const timeoutMs = process.env.EVERYONCE_LONG ? longSuiteMs : suiteMs;
+  const sanitized = /build\/(Address|Undefined)\//.test(`${command} ${args[1]}`);
+  const timeoutMs = process.env.EVERYONCE_LONG ? longSuiteMs : sanitized ? sanitizedSuiteMs : suiteMs;
   const { code, output } = await run(command, args, { env, onLine, allowFailure: true, timeoutMs }).catch((error) => {
     if (!(error instanceof CommandError)) throw error;
     ended = error.message;

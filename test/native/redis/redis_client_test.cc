@@ -230,9 +230,9 @@ TEST_F(RedisClientTest, ClosingAnswersEverything) {
 
 // --- claim.lua (semantics a-2) ---
 
-class ClaimTest : public RedisClientTest {
+class RedisClaimTest : public RedisClientTest {
  protected:
-  ClaimTest() { Open({server_.address()}); }
+  RedisClaimTest() { Open({server_.address()}); }
   std::vector<std::string> Act(const std::vector<std::string>& arguments) {
     const RedisResult result = Run("claim", {"idem:{c}:1", "idem:{c}:fence"}, arguments);
     EXPECT_TRUE(result.status.ok()) << result.status.message;
@@ -252,7 +252,7 @@ class ClaimTest : public RedisClientTest {
   RedisServer server_;
 };
 
-TEST_F(ClaimTest, OneAtATimeAndItsResultForEver) {
+TEST_F(RedisClaimTest, OneAtATimeAndItsResultForEver) {
   EXPECT_EQ(Claim("a"), (Texts{"ACQUIRED", "1", "1"}));
   EXPECT_EQ(Claim("a"), (Texts{"HELD", "1", "1"}));
   const Texts busy = Claim("b");
@@ -267,7 +267,7 @@ TEST_F(ClaimTest, OneAtATimeAndItsResultForEver) {
   EXPECT_GT(Ask(server_.address(), {"PTTL", "idem:{c}:1"}).integer, 0);
 }
 
-TEST_F(ClaimTest, ALateOwnerIsFenced) {
+TEST_F(RedisClaimTest, ALateOwnerIsFenced) {
   EXPECT_EQ(Claim("a")[0], "ACQUIRED");
   EndLease();
   EXPECT_EQ(Claim("b"), (Texts{"TAKEOVER", "2", "2"}));
@@ -277,7 +277,7 @@ TEST_F(ClaimTest, ALateOwnerIsFenced) {
   EXPECT_EQ(Act({"commit", "a", "1", "late", "100000"}), (Texts{"FENCED", "2", "good"}));
 }
 
-TEST_F(ClaimTest, ReleasedIsFreeAtOnceAndTheFenceOutlivesTheRecord) {
+TEST_F(RedisClaimTest, ReleasedIsFreeAtOnceAndTheFenceOutlivesTheRecord) {
   EXPECT_EQ(Claim("a")[0], "ACQUIRED");
   EXPECT_EQ(Act({"release", "a", "1"}), (Texts{"RELEASED"}));
   EXPECT_EQ(Claim("b"), (Texts{"ACQUIRED", "2", "2"}));
@@ -286,7 +286,7 @@ TEST_F(ClaimTest, ReleasedIsFreeAtOnceAndTheFenceOutlivesTheRecord) {
   EXPECT_EQ(Claim("c"), (Texts{"ACQUIRED", "3", "1"}));
 }
 
-TEST_F(ClaimTest, EndsAfterSoManyAttempts) {
+TEST_F(RedisClaimTest, EndsAfterSoManyAttempts) {
   for (const char* owner : {"a", "b"}) {
     EXPECT_NE(Claim(owner, "60000", "", "2")[0], "EXHAUSTED");
     EndLease();
@@ -295,7 +295,7 @@ TEST_F(ClaimTest, EndsAfterSoManyAttempts) {
   EXPECT_EQ(Claim("d", "60000", "", "9")[0], "EXHAUSTED");
 }
 
-TEST_F(ClaimTest, AnotherPayloadIsNeverDone) {
+TEST_F(RedisClaimTest, AnotherPayloadIsNeverDone) {
   EXPECT_EQ(Claim("a", "60000", "print-1")[0], "ACQUIRED");
   EXPECT_EQ(Claim("b", "60000", "print-2")[0], "MISMATCH");
   Act({"commit", "a", "1", "done", "1000"});
@@ -303,7 +303,7 @@ TEST_F(ClaimTest, AnotherPayloadIsNeverDone) {
   EXPECT_EQ(Claim("b", "60000", "print-1")[0], "DONE");
 }
 
-TEST_F(ClaimTest, FailuresAreKeptAndUnissuedTokensAreUnknown) {
+TEST_F(RedisClaimTest, FailuresAreKeptAndUnissuedTokensAreUnknown) {
   EXPECT_EQ(Claim("a", "60000", "", "8", "1")[0], "UNKNOWN");
   EXPECT_EQ(Act({"issue", "", "100000"})[0], "ISSUED");
   EXPECT_EQ(Act({"issue", "", "100000"})[0], "EXISTS");
