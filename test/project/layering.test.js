@@ -19,8 +19,14 @@ const nativeRooms = {
   'src/core': { ours: /^src\/core\//, others: new RegExp(`${std}|^simdjson\\.h$|^xxhash\\.h$|^boost/`) },
   'src/log': { ours: /^src\/(core|log)\//, others: new RegExp(`${std}|${posix}|^rocksdb/|^boost/|^xxhash\\.h$`) },
   'src/store': { ours: /^src\/(core|log|store)\//, others: new RegExp(`${std}|${posix}`) },
-  'src/redis': { ours: /^src\/(core\/|redis\/|log\/(log|feed)\.h)/, others: new RegExp(`${std}|${posix}|^hiredis/|^uv\\.h$`) },
-  'src/engine': { ours: /^src\/(core\/|engine\/|log\/(log|feed)\.h)/, others: new RegExp(`${std}|^boost/|^xxhash\\.h$`) },
+  'src/redis': {
+    ours: /^src\/(core\/|redis\/|log\/(log|feed)\.h)/,
+    others: new RegExp(`${std}|${posix}|^hiredis/|^uv\\.h$`),
+  },
+  'src/engine': {
+    ours: /^src\/(core\/|engine\/|log\/(log|feed)\.h)/,
+    others: new RegExp(`${std}|^boost/|^xxhash\\.h$`),
+  },
   'src/runtime': { ours: /^src\/(core|log|engine|runtime)\//, others: new RegExp(`${std}|${posix}|^uv\\.h$|^boost/`) },
   'src/addon': { ours: /^src\//, others: new RegExp(`${std}|^(napi|node_api|uv)\\.h$`) },
 };
