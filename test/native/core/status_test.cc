@@ -10,7 +10,8 @@ namespace {
 
 TEST(CodeName, GivesEveryCodeItsOwnName) {
   std::set<std::string_view> names;
-  for (int code = 0; code <= static_cast<int>(Code::kBadFilter); ++code) names.insert(CodeName(static_cast<Code>(code)));
+  for (int code = 0; code <= static_cast<int>(Code::kBadFilter); ++code)
+    names.insert(CodeName(static_cast<Code>(code)));
   EXPECT_EQ(names.size(), static_cast<size_t>(Code::kBadFilter) + 1);
   EXPECT_EQ(names.count("unknown"), 0U);
   EXPECT_EQ(names.count(""), 0U);
