@@ -60,7 +60,7 @@ Status Retention::Slice(int64_t* again_ms) {
     if (status.code == Code::kUnavailable) return status;
     if (!status.ok()) ++context_.counters.retention_failures;
     if (!status.ok() || !wanted) continue;
-    job_.emplace();
+    job_.emplace(Job());
     job_->conv = named.conv;
     job_->was_cached = context_.IsCached(named.conv);
   }

@@ -100,7 +100,7 @@ void RedisClient::RunScript(const LuaScript& script, const std::vector<std::stri
         [this, slot, head, tail, &script, done = std::move(done)](RedisResult result) mutable {
           if (!result.reply.HasErrorCode("NOSCRIPT") || closed_) return done(std::move(result));
           ++counters_.evals;
-          std::string by_text = std::move(head);
+          std::string by_text = head;
           AppendArgument("EVAL", &by_text);
           AppendArgument(script.text, &by_text);
           by_text.append(*tail);
