@@ -1,6 +1,8 @@
 // npm packages: installed exactly as package-lock.json says, and only when that has changed.
 import { createHash } from 'node:crypto';
-import { readText, writeText } from './files.mjs';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { readText, root, writeText } from './files.mjs';
 import { run } from './run.mjs';
 
 const stamp = 'node_modules/.everyonce-lock';
@@ -35,4 +37,20 @@ export async function installNpmPackages(onLine) {
   if (npm && /npm-cli\.c?js$/.test(npm)) await run(process.execPath, [npm, ...args], { onLine });
   else await run('npm', args, { onLine });
   writeText(stamp, lockHash());
+}
+
+/** What the tests need compiled: scripts of packages do not run by themselves. */
+const compiled = 'node_modules/better-sqlite3/build/Release/better_sqlite3.node';
+
+/** @returns {boolean} */
+export function testPackagesAreBuilt() {
+  return existsSync(join(root, compiled));
+}
+
+/** @param {(line: string) => void} onLine */
+export async function buildTestPackages(onLine) {
+  const args = ['rebuild', 'better-sqlite3'];
+  const npm = process.env.npm_execpath;
+  if (npm && /npm-cli\.c?js$/.test(npm)) await run(process.execPath, [npm, ...args], { onLine });
+  else await run('npm', args, { onLine });
 }

@@ -2,7 +2,7 @@
 import { installLine, installPackages, missingPackages, packagesFor, privilege } from './debian.mjs';
 import { withLock } from './lock.mjs';
 import { build, hasSources, isBuilt } from './native.mjs';
-import { installNpmPackages, packagesAreInstalled } from './npm.mjs';
+import { buildTestPackages, installNpmPackages, packagesAreInstalled, testPackagesAreBuilt } from './npm.mjs';
 import { elapsed, step } from './progress.mjs';
 
 /** The oldest Node that can `require()` an ES module without a flag. */
@@ -30,6 +30,9 @@ export async function setup(profile, options = {}) {
     if (!packagesAreInstalled()) {
       await step('npm packages', (onLine) => installNpmPackages(onLine), { hint: hints.npm });
     }
+    if (profile === 'test' && !testPackagesAreBuilt()) {
+      await step('better-sqlite3', (onLine) => buildTestPackages(onLine), { hint: hints.npm });
+    }
     if (hasSources('everyonce') && !isBuilt('everyonce', 'Release')) {
       await step('native addon', (onLine) => build('everyonce', 'Release', { onLine }), { hint: hints.build });
     }
@@ -46,6 +49,7 @@ const hints = {
 /** @param {import('./debian.mjs').Profile} profile */
 function isReady(profile) {
   if (missingPackages(profile)?.length || !packagesAreInstalled()) return false;
+  if (profile === 'test' && !testPackagesAreBuilt()) return false;
   return !hasSources('everyonce') || isBuilt('everyonce', 'Release');
 }
 

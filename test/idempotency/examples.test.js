@@ -4,7 +4,6 @@ import { spawn } from 'node:child_process';
 import { once as event } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { Queue, QueueEvents } from 'bullmq';
 import Redis from 'ioredis';
 import pg from 'pg';
 import { postgresDatabase } from '../support/postgres.js';
@@ -69,43 +68,6 @@ describe('examples/idempotency', () => {
     assert.deepEqual(await ask('bob', 'k1', 'milk'), [201, { order: '2', item: 'milk' }]);
     const list = await fetch(`${root}/orders`, { headers: { Authorization: 'Bearer alice' } });
     assert.deepEqual(await list.json(), [{ id: '1', item: 'tea' }]);
-    child.kill('SIGTERM');
-    assert.deepEqual(await exited, [0, null]);
-  });
-
-  it('bullmq: payments whose jobs come twice, and fail after their effect, are made once', async function () {
-    this.timeout(START_MS);
-    const connection = await redisServer();
-    const { child, exited } = await start('bullmq.js', { REDIS_URL: `redis://127.0.0.1:${connection.port}` });
-    const queue = new Queue('payments', { connection });
-    const events = new QueueEvents('payments', { connection });
-    await events.waitUntilReady();
-    try {
-      const retried = { attempts: 4, backoff: { type: 'fixed', delay: 1 } };
-      const jobs = [];
-      for (let n = 0; n < 10; n++) {
-        for (let repeat = 0; repeat < 3; repeat++) {
-          const data = { bizId: `order-${n}`, amount: n, failAfter: n % 3 };
-          jobs.push(await queue.add('pay', data, retried));
-        }
-      }
-      const results = await Promise.all(jobs.map((job) => job.waitUntilFinished(events)));
-      assert.deepEqual(
-        results,
-        jobs.map(({ data }) => ({ paid: data.amount })),
-      );
-      const { rows } = await pool.query('SELECT biz_id, amount FROM payment ORDER BY amount');
-      assert.deepEqual(
-        rows,
-        Array.from({ length: 10 }, (_, n) => ({ biz_id: `order-${n}`, amount: n })),
-      );
-      const other = await queue.add('pay', { bizId: 'order-1', amount: 99 });
-      await assert.rejects(other.waitUntilFinished(events), /another payload/);
-      assert.equal((await pool.query('SELECT 1 FROM payment')).rowCount, 10);
-    } finally {
-      await events.close();
-      await queue.close();
-    }
     child.kill('SIGTERM');
     assert.deepEqual(await exited, [0, null]);
   });
