@@ -40,11 +40,12 @@ export async function installNpmPackages(onLine) {
 }
 
 /** What the tests need compiled: scripts of packages do not run by themselves. */
-const compiled = 'node_modules/better-sqlite3/build/Release/better_sqlite3.node';
+const compiledPackage = 'node_modules/better-sqlite3';
 
 /** @returns {boolean} */
 export function testPackagesAreBuilt() {
-  return existsSync(join(root, compiled));
+  const folder = join(root, compiledPackage);
+  return !existsSync(folder) || existsSync(join(folder, 'build/Release/better_sqlite3.node'));
 }
 
 /** @param {(line: string) => void} onLine */
