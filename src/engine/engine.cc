@@ -366,7 +366,7 @@ void Engine::Settle(std::vector<Outcome> outcomes) {
     Connection* connection = Find(pending.connection);
     if (outcomes[i].code == Code::kUnavailable) {
       ++counters_.unavailable;
-      NoteUnknown(command);
+      if (outcomes[i].unknown) NoteUnknown(command);
     }
     if (connection != nullptr) {
       --connection->commands_in_flight;

@@ -6,7 +6,8 @@
 namespace everyonce {
 namespace {
 
-// Conversations that wait to be looked at; past it whoever is connected is told to come again, which asks all.
+// Conversations that wait to be looked at: more than two groups in a row that failed hold. Past it whoever is connected
+// is told to come again, and asks about all.
 constexpr size_t kMaxRechecks = 10'000;
 constexpr size_t kRechecksAtOnce = 64;
 constexpr int64_t kRetryMs = 1000;
@@ -19,7 +20,10 @@ constexpr int64_t kRetryMs = 1000;
 void Engine::NoteUnknown(const Command& command) {
   if (command.kind != CommandKind::kSend && command.kind != CommandKind::kMembers) return;
   std::set<std::string>& users = rechecks_[command.conv];
-  users.insert(command.members.begin(), command.members.end());  // those who went by it are no members any more
+  // Those who went by it are no members any more.
+  for (const std::string& user : command.members) {
+    if (online_.contains(user)) users.insert(user);
+  }
   if (command.kind == CommandKind::kMembers) users.insert(command.user);
   recheck_due_ms_ = std::min(recheck_due_ms_, now_.steady_ms);
   if (rechecks_.size() <= kMaxRechecks) return;
@@ -32,8 +36,8 @@ void Engine::NoteUnknown(const Command& command) {
 }
 
 void Engine::RunRechecks() {
-  recheck_due_ms_ = INT64_MAX;
-  if (committing_) return;  // Settle arms it again
+  recheck_due_ms_ = committing_ ? now_.steady_ms + 1 : INT64_MAX;
+  if (committing_) return;
   if (recheck_failed_) {
     // A store that failed is opened again by a commit, and nobody else may send one.
     recheck_failed_ = false;

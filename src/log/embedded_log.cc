@@ -149,7 +149,10 @@ void EmbeddedLog::Commit(const std::vector<Command>& group, int64_t now_ms, Comm
     for (size_t i = 0; i < group.size(); ++i) {
       // A higher `pe` that refused it may be this group's own.
       const bool stale = outcomes[i].code == Code::kStaleDevice;
-      if (stale || !StandsWithoutGroup(context_.get(), group[i], staged[i])) outcomes[i] = Unavailable(status);
+      if (stale || !StandsWithoutGroup(context_.get(), group[i], staged[i])) {
+        outcomes[i] = Unavailable(status);
+        outcomes[i].unknown = true;
+      }
     }
     context_->counters = before;
     ++context_->counters.failures;

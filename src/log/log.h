@@ -96,6 +96,8 @@ struct Outcome {
   std::string message;               // a sentence, where code is not kOk
   std::optional<uint64_t> expected;  // kGap
   int64_t retry_ms = -1;             // -1: final
+  // kUnavailable of a write that was tried: it may be stored all the same, and nobody was told of it.
+  bool unknown = false;
 
   // kSend accepted, and the system message of kMembers (seq 0: nothing was stored, the call was a repeat).
   bool duplicate = false;

@@ -14,7 +14,7 @@ constexpr const char* kConv = "dm:alice:bob";
 // A commit that failed is unknown: what it held may be in the log, and whoever is online must learn of it.
 class EngineRecheck : public ::testing::Test {
  protected:
-  EngineRecheck() : disk(std::make_shared<FaultKv::Disk>()), harness({}, std::make_unique<FaultKv>(disk)) {
+  EngineRecheck() : disk(std::make_shared<FaultKv::Disk>()), harness(Unlimited(), std::make_unique<FaultKv>(disk)) {
     harness.Connect(1, "alice", "a1");
     harness.Connect(2, "bob", "b1");
     harness.Receive(1, EngineHarness::Send(kConv, 1, "message-1"));
@@ -24,6 +24,12 @@ class EngineRecheck : public ::testing::Test {
     harness.Advance(200);
     harness.Take(1);
     harness.Take(2);
+  }
+
+  static EngineOptions Unlimited() {
+    EngineOptions options;
+    options.limits.rate = 0;
+    return options;
   }
 
   std::string Kinds(uint32_t id) {
@@ -74,6 +80,18 @@ TEST_F(EngineRecheck, TheStoreIsOpenedAgainThoughNobodySends) {
   for (int i = 0; i < 10; ++i) harness.Advance(500);
   EXPECT_EQ(disk->failing_recovers, 0u);
   EXPECT_EQ(Kinds(2), "head ");
+}
+
+// What is refused because the store is away was never written: it is no reason to look, and closes nobody.
+TEST_F(EngineRecheck, WhatIsSentWhileTheStoreIsAwayIsNotLookedUp) {
+  disk->FailWrite(1, FaultKv::Fate::kLost);
+  disk->failing_recovers = 1000;
+  for (int i = 0; i < 10'100; ++i) {
+    harness.Receive(1, EngineHarness::Send("dm:alice:stranger" + std::to_string(i), 1, "message-1"));
+  }
+  EXPECT_EQ(harness.Take(1).size(), 10'100u);
+  EXPECT_FALSE(harness.closed(1));
+  EXPECT_FALSE(harness.closed(2));
 }
 
 TEST_F(EngineRecheck, WhoCameAndWhoWentByAFailedCommitLearnOfIt) {
