@@ -11,6 +11,7 @@ const BATCH = 200;
 const CONCURRENCY = 4;
 /** A page that waits longer for the database is refused, and asked for again. */
 const READ_TIMEOUT_MS = 10_000;
+const START_AGAIN_MS = 1000;
 
 /**
  * Durable history beyond what the server's own store keeps: `createServer({ archive: postgres({ pool }) })`. Every accepted message is
@@ -53,6 +54,11 @@ export class Archive {
     this.#group = group;
   }
 
+  /** The consumer group that writes it. Retention waits for it, and then for what it has not written. */
+  get group() {
+    return this.#group;
+  }
+
   /** Makes the table where it is missing. */
   async migrate() {
     await this.#table.migrate();
@@ -60,7 +66,7 @@ export class Archive {
   }
 
   /**
-   * Called by createServer, before anything else is asked of the server: the group is there before anything is removed.
+   * Called by createServer.
    *
    * @param {any} server
    * @param {(error: unknown) => void} fault told of what fails; it is tried again
@@ -133,10 +139,16 @@ export class Archive {
 
   /** @param {Consumer} consumer @param {(error: unknown) => void} fault */
   async #start(consumer, fault) {
-    try {
-      await consumer.start();
-    } catch (/** @type {any} */ error) {
-      if (error?.code !== 'CLOSED') fault(error);
+    for (;;) {
+      try {
+        await consumer.start();
+        return;
+      } catch (/** @type {any} */ error) {
+        if (error?.code === 'CLOSED') return;
+        fault(error);
+        if (error?.retryable !== true) return;
+        await wait(START_AGAIN_MS, undefined, { ref: false });
+      }
     }
   }
 

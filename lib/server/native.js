@@ -19,7 +19,8 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {number} [tokenTtlMs] how long a token is good
  * @property {string} [tokenKey] what signs them; default: a key kept in the store
  * @property {import('./options.js').Retention | null} retention null: nothing is ever removed
- * @property {boolean} [archive] ask by kArchive for what retention has removed
+ * @property {boolean | string} [archive] ask by kArchive for what retention has removed; a string names the consumer group that
+ *   writes the archive: before it is there, nothing is removed
  * @property {boolean} [authorize] ask by kAuthorize before what a user sends, reads or changes is done
  * @property {{ message: boolean }} events whether a record is wanted for each accepted message
  */

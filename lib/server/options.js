@@ -15,6 +15,7 @@ import { DEFAULTS, LIMITS, USER_RATE_FACTOR } from './defaults.js';
 
 /**
  * @typedef {object} Archive of everyonce/idempotency
+ * @property {string} [group] the consumer group that writes it: before it is there, retention removes nothing
  * @property {(server: any, fault: (error: unknown) => void) => void} attach begins to write
  * @property {(holes: [conv: string, epoch: number, from: number, to: number][]) => Promise<string[]>} fill what stands in the place of each
  *   hole, as packets in JSON text joined by commas

@@ -132,7 +132,6 @@ export class Server extends EventEmitter {
     this.on('removeListener', (event) => {
       if (event === 'message' && this.listenerCount('message') === 0) this.#engine.setEvents(false);
     });
-    // The first that is asked of the engine: the archive's group is there before anything is removed.
     settings.archive?.attach(this, (error) => this.#fault(errorFrom(error)));
     this.#wheel.start();
     this.#control = this.#openControl();
@@ -364,7 +363,7 @@ export class Server extends EventEmitter {
     const options = { data, fsync, restored, node, limits: engineLimits, ...dedup, retention };
     try {
       const authorize = this.#settings.authorize !== undefined;
-      const archive = this.#settings.archive !== undefined;
+      const archive = this.#settings.archive?.group ?? this.#settings.archive !== undefined;
       return new Engine({ ...options, authorize, archive, events: { message: false } }, (bytes, index) =>
         this.#received(bytes, index),
       );

@@ -112,7 +112,9 @@ bool ReadOptions(const Napi::Value& value, AddonOptions* options) {
     options->data = data.As<Napi::String>().Utf8Value();
   }
   options->fsync = !object.Get("fsync").IsBoolean() || object.Get("fsync").As<Napi::Boolean>().Value();
-  options->engine.archive = object.Get("archive").ToBoolean().Value();
+  const Napi::Value archive = object.Get("archive");
+  options->engine.archive = archive.ToBoolean().Value();
+  if (archive.IsString()) options->engine.archive_group = archive.As<Napi::String>().Utf8Value();
   options->engine.authorize = object.Get("authorize").ToBoolean().Value();
   options->restored = object.Get("restored").ToBoolean().Value();
   if (object.Get("node").IsString()) options->engine.node = object.Get("node").As<Napi::String>().Utf8Value();

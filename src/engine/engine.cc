@@ -12,6 +12,7 @@ namespace {
 // (EngineThread: kMaxPacketsPerStep and a frame) never meets it on a connection that waits for nobody.
 constexpr size_t kMaxWaitingPackets = 8192;
 constexpr int64_t kRetryWaitingMs = 1000;
+constexpr int64_t kArchiveWaitMs = 100;  // between looks for the archive's group, which comes at a server's first start
 constexpr uint32_t kMalformedPerMinute = 10;
 
 bool IsCommand(const DecodedPacket& decoded) {
@@ -397,7 +398,7 @@ void Engine::RunTimers() {
     tend_due_ms_ = log_->Tend(now_.wall_ms) ? now_.steady_ms + options_.tend_interval_ms / 10 : INT64_MAX;
   }
   if (now_.steady_ms >= retain_due_ms_ && !committing_) {
-    const int64_t again_ms = log_->Retain(now_.wall_ms);
+    const int64_t again_ms = MayRetain() ? log_->Retain(now_.wall_ms) : kArchiveWaitMs;
     retain_due_ms_ = again_ms < 0 ? INT64_MAX : now_.steady_ms + std::max<int64_t>(again_ms, 1);
   }
   if (now_.steady_ms >= packages_.NextDeadline()) RunPackages();

@@ -40,6 +40,7 @@ struct EngineOptions {
   bool message_events = false;            // give out a kEvent for each stored message
   TokenCheck tokens = TokenCheck::kNone;  // of the ids of messages; not of what the application itself publishes
   bool archive = false;                   // ask by kArchive for what retention has removed
+  std::string archive_group;              // the consumer group that writes it: until it is there, nothing is removed
   bool authorize = false;                 // ask by kAuthorize before a user's packet is done
   int64_t redelivery_ms = 10'000;
   int64_t head_interval_ms = 1'000;
@@ -174,6 +175,7 @@ class Engine {
   void TellOf(Connection& connection, const ConversationView& view);
 
   // engine_archive.cc: what retention has removed, and an archive has.
+  bool MayRetain() const;
   using Completed = std::function<void(const Status&, std::vector<PageItem>)>;
   struct ArchiveQuestion {
     std::vector<PageItem> items;

@@ -18,6 +18,14 @@ bool IsExpired(const PageItem& item) { return item.is_hole() && item.hole.reason
 
 size_t Engine::ArchivedBytes() const { return options_.archive ? options_.limits.body_bytes + kKeysAndNames : 0; }
 
+// An archive gets all that its group has not passed; a group that is not there yet has passed nothing.
+bool Engine::MayRetain() const {
+  if (options_.archive_group.empty() || log_->feed() == nullptr) return true;
+  const std::vector<FeedGroupView> groups = log_->feed()->Groups();
+  return std::any_of(groups.begin(), groups.end(),
+                     [&](const FeedGroupView& each) { return each.group == options_.archive_group; });
+}
+
 // Calls `then` with the items as they are, or, where some are missing, when the archive has answered. What asked stays
 // in flight meanwhile. There are no more questions than connections and requests that read.
 void Engine::Complete(std::vector<PageItem> items, Completed then) {

@@ -66,6 +66,31 @@ TEST_F(EngineRetention, ItIsDueFromTheBeginningAndThenAfterEachRound) {
   EXPECT_EQ(log_->counters().retention_runs, 2u);
 }
 
+// Else what a store held when it got an archive could be gone before the archive's group is registered.
+TEST_F(EngineRetention, NothingIsRemovedBeforeTheArchivesGroupIsThere) {
+  EngineOptions options;
+  options.archive = true;
+  options.archive_group = "archive";
+  engine_ = std::make_unique<Engine>(log_.get(), std::move(options));
+  Connect(1, "ann");
+  for (uint64_t n = 1; n <= 5; ++n) EXPECT_THAT(Send(n, 60'000), HasSubstr("ack"));
+  auto open = [&](const char* group) {
+    FeedCall call;
+    call.kind = FeedCallKind::kChange;
+    call.change.action = FeedAction::kOpen;
+    call.change.group = group;
+    engine_->CallFeed(1, std::move(call), now_);
+    (void)Step();
+  };
+  open("another");
+  (void)Step(60'000);
+  EXPECT_EQ(log_->counters().retention_runs, 0u);
+  open("archive");
+  (void)Step(1000);
+  EXPECT_EQ(log_->counters().retention_runs, 1u);
+  EXPECT_EQ(log_->counters().removed_messages, 0u) << "neither group has passed anything";
+}
+
 TEST_F(EngineRetention, ItGoesOnWhileEveryStepHasWork) {
   Connect(1, "ann");
   for (uint64_t n = 1; n <= 30; ++n) EXPECT_THAT(Send(n, 10'000), HasSubstr("ack"));
