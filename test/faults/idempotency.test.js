@@ -13,7 +13,7 @@ import { sqlOnce } from '../../lib/idempotency/index.js';
 import { PostgresClaims } from '../../lib/idempotency/claims/postgres.js';
 import { mariadbDatabase } from '../support/mariadb.js';
 import { postgresDatabase } from '../support/postgres.js';
-import { mulberry } from '../idempotency/claim-conformance.js';
+import { mulberry } from '../lib/primitives/claim-conformance.js';
 import { START_MS } from '../idempotency/support/databases.js';
 import { killRun } from './idempotency/kill-run.js';
 import { WAYS } from './idempotency/ways.js';

@@ -1,6 +1,6 @@
 /**
  * The claim machine: one record per key that says who works on it, under a lease, and what came of it. Every store does each of these
- * acts atomically and by its own clock; test/idempotency/claim-conformance.js is the law in code.
+ * acts atomically and by its own clock; test/lib/primitives/claim-conformance.js is the law in code.
  *
  * | state | claim, when | becomes | answer |
  * | --- | --- | --- | --- |

@@ -212,5 +212,82 @@ export function claimConformance(name, open) {
       key += ' issued';
       assert.equal((await claim('c', { requireIssued: true })).state, 'UNKNOWN');
     });
+
+    it('lets who is late renew and commit as long as nobody has taken over', async function () {
+      if (!advance) return; // needs a clock that can be moved
+      const { fence } = await claim('a');
+      await advance(LEASE_MS);
+      assert.equal((await renew('a', fence)).state, 'RENEWED');
+      assert.equal((await claim('b')).state, 'BUSY');
+      await advance(LEASE_MS);
+      assert.equal((await commit('a', fence)).state, 'COMMITTED');
+    });
+
+    it('gives a lapsed lease to one of many, and says EXHAUSTED where the last attempt died', async function () {
+      if (!advance) return;
+      await claim('a');
+      await advance(LEASE_MS);
+      const all = await Promise.all(Array.from({ length: 30 }, (_, i) => claim(`owner ${i}`)));
+      assert.equal(all.filter(({ state }) => state === 'TAKEOVER').length, 1);
+      assert.equal(all.filter(({ state }) => state === 'BUSY').length, 29);
+      await advance(LEASE_MS);
+      assert.equal((await claim('x', { maxAttempts: 2 })).state, 'EXHAUSTED');
+    });
+
+    it('keeps one owner through random acts of several, as a naive model says', async function () {
+      if (!advance) return;
+      const seed = Number(process.env.EVERYONCE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+      const random = mulberry(seed);
+      const model = { state: 'none', owner: '', fence: 0, lapsed: false };
+      for (let step = 0; step < 150; step++) {
+        const owner = `o${Math.floor(random() * 3)}`;
+        const mine = model.state === 'C' && model.owner === owner;
+        const told = `seed ${seed}, step ${step}, ${JSON.stringify(model)}`;
+        const act = Math.floor(random() * 6);
+        if (act < 2) {
+          const { state, fence } = await claim(owner);
+          if (model.state === 'D') assert.equal(state, 'DONE', told);
+          else if (model.state === 'C' && !model.lapsed) assert.equal(state, mine ? 'HELD' : 'BUSY', told);
+          else {
+            assert.equal(state, model.state === 'C' ? 'TAKEOVER' : 'ACQUIRED', told);
+            assert.ok(fence > model.fence, told);
+            Object.assign(model, { state: 'C', owner, fence, lapsed: false });
+          }
+        } else if (act === 2 && model.state === 'C' && !model.lapsed) {
+          await advance(LEASE_MS);
+          model.lapsed = true;
+          // Not so long that the record is forgotten.
+          if (random() < 0.5) {
+            assert.equal((await renew(model.owner, model.fence)).state, 'RENEWED', told);
+            model.lapsed = false;
+          }
+        } else if (act === 3 && model.state !== 'none') {
+          const { state } = await release(owner, model.fence, 'retry', { keepMs: KEEP_MS * 1000 });
+          assert.equal(state, mine ? 'RELEASED' : 'FENCED', told);
+          if (mine) model.state = 'I';
+        } else if (act === 4 && model.state !== 'none' && random() < 0.2) {
+          const { state } = await claims.commit({
+            key,
+            owner,
+            fence: model.fence,
+            result: '1',
+            keepMs: KEEP_MS * 1000,
+          });
+          assert.equal(state, mine ? 'COMMITTED' : model.state === 'D' ? 'ALREADY' : 'FENCED', told);
+          if (mine) model.state = 'D';
+        }
+      }
+    });
   });
+}
+
+/** @param {number} seed @returns {() => number} from 0 below 1 */
+export function mulberry(seed) {
+  let a = seed;
+  return () => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
 }
