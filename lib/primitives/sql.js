@@ -54,3 +54,15 @@ export function checkPool(pool, option, wanted) {
   if (typeof pool?.query !== 'function') throw refused(option, wanted, 'BAD_OPTION');
   return pool;
 }
+
+/**
+ * Runs the statements that make a table, in one transaction behind the lock that all of our migrations take: two sessions that
+ * run CREATE TABLE IF NOT EXISTS of one name at once may both find nothing, and one fails on the catalogue's unique index.
+ *
+ * @param {any} pool a Pool or Client of `pg`
+ * @param {string[]} statements without parameters
+ */
+export async function migrateInPostgres(pool, statements) {
+  // In one simple query: one implicit transaction, on one connection.
+  await pool.query(["SELECT pg_advisory_xact_lock(hashtext('everyonce migrate'))", ...statements].join(';\n'));
+}

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { checkOptions, refused } from '../check.js';
-import { checkPool, checkTable, isMissingInPostgres, withTable } from '../sql.js';
+import { checkPool, checkTable, isMissingInPostgres, migrateInPostgres, withTable } from '../sql.js';
 
 /** @typedef {import('../offline-store.js').OfflineTable} OfflineTable */
 
@@ -85,18 +85,20 @@ export class PostgresOffline {
   /** Makes the table where it is missing. Called by itself on first use. */
   async migrate() {
     const name = this.#table.replace(/^.*\./, '');
-    await this.#pool.query(`CREATE TABLE IF NOT EXISTS ${this.#table} (receiver text COLLATE "C" NOT NULL,
-      msg_id text COLLATE "C" NOT NULL, place bigserial NOT NULL, sender text COLLATE "C" NOT NULL, body text NOT NULL,
-      forget_at timestamptz, PRIMARY KEY (receiver, msg_id))`);
-    for (const [suffix, columns, where] of [
+    const indexes = [
       ['all', 'receiver, place', 'forget_at IS NULL'],
       ['sender', 'receiver, sender, place', 'forget_at IS NULL'],
       ['acked', 'forget_at', 'forget_at IS NOT NULL'],
-    ]) {
-      await this.#pool.query(
-        `CREATE INDEX IF NOT EXISTS ${name}_${suffix} ON ${this.#table} (${columns}) WHERE ${where}`,
-      );
-    }
+    ];
+    await migrateInPostgres(this.#pool, [
+      `CREATE TABLE IF NOT EXISTS ${this.#table} (receiver text COLLATE "C" NOT NULL,
+      msg_id text COLLATE "C" NOT NULL, place bigserial NOT NULL, sender text COLLATE "C" NOT NULL, body text NOT NULL,
+      forget_at timestamptz, PRIMARY KEY (receiver, msg_id))`,
+      ...indexes.map(
+        ([suffix, columns, where]) =>
+          `CREATE INDEX IF NOT EXISTS ${name}_${suffix} ON ${this.#table} (${columns}) WHERE ${where}`,
+      ),
+    ]);
   }
 
   stats() {

@@ -2,7 +2,7 @@
 // asked for and not answered is lost: a hole, never a repeat.
 
 import { checkOptions } from '../check.js';
-import { checkPool, checkTable, isMissingInMysql, isMissingInPostgres, withTable } from '../sql.js';
+import { checkPool, checkTable, isMissingInMysql, isMissingInPostgres, migrateInPostgres, withTable } from '../sql.js';
 import { Operation, openStore } from '../store.js';
 
 /**
@@ -141,9 +141,11 @@ export async function migrateLeafAlloc({ postgres, mysql, table = 'leaf_alloc' }
   const name = checkTable(table, 'store.table');
   if (postgres !== undefined) {
     const pool = checkPool(postgres, 'store.postgres', 'a Pool of pg');
-    await pool.query(`CREATE TABLE IF NOT EXISTS ${name} (biz_tag text COLLATE "C" PRIMARY KEY,
+    await migrateInPostgres(pool, [
+      `CREATE TABLE IF NOT EXISTS ${name} (biz_tag text COLLATE "C" PRIMARY KEY,
       max_id bigint NOT NULL DEFAULT 1, step bigint NOT NULL, description text,
-      update_time timestamptz NOT NULL DEFAULT now())`);
+      update_time timestamptz NOT NULL DEFAULT now())`,
+    ]);
     return;
   }
   // Bytes: a collation would take different tags for the same.

@@ -30,6 +30,18 @@ describe('in PostgreSQL', function () {
       pool.query('UPDATE leaf_alloc SET max_id = $1, step = $2 WHERE biz_tag = $3', [maxId, step, 'set']),
     migrate: () => migrateLeafAlloc({ postgres: pool }),
   });
+
+  // Without a lock around it, about every second CREATE TABLE IF NOT EXISTS of a name that is new to all fails in one of them.
+  it('makes a table that many ask for at once', async () => {
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(Array.from({ length: 8 }, () => migrateLeafAlloc({ postgres: pool, table: `leaf_${round}` })));
+      const stores = Array.from({ length: 8 }, () => new OfflineStore({ store: { postgres: pool, table: `offline_${round}` } })); // prettier-ignore
+      await Promise.all(
+        stores.map((store, i) => store.append('r', { msgId: `m${i}`, sender: 's', content: i, createTime: 1 })),
+      );
+      assert.equal((await stores[0].pull('r', { limit: 20 })).items.length, 8);
+    }
+  });
 });
 
 for (const [name, open] of /** @type {[string, (address: any) => any][]} */ ([
