@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "redis/redis_log.h"
+
+namespace everyonce {
+
+// What a RedisLog keeps of a group that is under way. Of that class alone.
+
+// conv → version and list of its members, as far as a call knows them.
+using KnownMembers = std::map<std::string, std::pair<std::string, std::shared_ptr<const MemberList>>>;
+
+struct ScriptCall {
+  std::string script;
+  std::vector<size_t> indices = {};  // of its commands in the group
+  std::vector<std::string> keys = {};
+  std::vector<std::string> arguments = {};
+  size_t bytes = 0;
+  KnownMembers members = {};
+};
+
+struct RedisLog::Group {
+  const std::vector<Command>* commands = nullptr;
+  std::vector<Outcome> outcomes;
+  std::map<size_t, std::vector<std::string>> mids;  // of each send: its own, then its parts'
+  int64_t now_ms = 0;
+  size_t next = 0;   // the first command of the next wave
+  size_t parts = 0;  // of what is under way that are not done
+  std::function<void()> then;
+  std::set<uint64_t> links;  // connections that wrote
+  RedisStatus failure;       // of what all of the group rests on
+  TicketPointer ticket;
+  CommitDone done;
+};
+
+struct RedisLog::Lane {
+  std::vector<ScriptCall> calls;
+  size_t next = 0;
+};
+
+struct RedisLog::Hello {
+  GroupPointer group;
+  size_t index = 0;
+  Outcome outcome;
+  std::map<uint32_t, ScriptCall> calls;  // acks, by partition
+  std::set<std::string, std::less<>> brought;
+};
+
+const char* ScriptOf(CommandKind kind);
+std::string DeviceName(const Command& command);
+Outcome RefusalOf(Code code, std::string_view message);
+Outcome UnavailableOutcome(const RedisStatus& status);
+Outcome StrangerOutcome();
+
+// The arguments of members.lua; known pe at [4], whether the users are indexed at [7], names from this index on.
+inline constexpr size_t kMembersFirstName = 11;
+std::vector<std::string> MembersArguments(const Command& command, int64_t now_ms, std::string mid, uint64_t epoch);
+
+// What a script answered to `command`. `members`: of the call, brought up to date with what the reply tells.
+Outcome OutcomeOf(const Command& command, const RedisReply& reply, const std::vector<std::string>& mids,
+                  KnownMembers* members);
+
+// The code with this wire name; kUnavailable where there is none.
+Code CodeOf(std::string_view name);
+uint64_t NumberAt(const RedisReply& reply, size_t index);
+const std::string& TextAt(const RedisReply& reply, size_t index);
+
+}  // namespace everyonce

@@ -1,0 +1,36 @@
+#include "redis/redis_keys.h"
+
+#include "core/producer_table.h"
+
+namespace everyonce {
+namespace {
+
+std::string Prefix(uint32_t partition) { return "eo:{p" + std::to_string(partition) + "}:"; }
+
+}  // namespace
+
+uint32_t RedisPartitionOf(std::string_view name) { return static_cast<uint32_t>(HashOfId(name) % kRedisPartitions); }
+
+ConversationKeys::ConversationKeys(std::string_view conv) : partition_(RedisPartitionOf(conv)), conv_(conv) {}
+
+std::string ConversationKeys::Key(char kind) const {
+  std::string key = Prefix(partition_);
+  key.push_back(kind);
+  return key.append(":").append(conv_);
+}
+
+std::string ConversationKeys::Own(std::string_view user) const { return Key('o').append("/").append(user); }
+
+std::string ConversationKeys::Blocks(std::string_view user, std::string_view device) const {
+  return Key('b').append("/").append(user).append("/").append(device);
+}
+
+std::string ConversationKeys::Window(std::string_view user, std::string_view id) const {
+  return Key('w').append("/").append(user).append("/").append(id);
+}
+
+std::string UserIndexKey(std::string_view user) { return Prefix(RedisPartitionOf(user)).append("u:").append(user); }
+std::string UserDevicesKey(std::string_view user) { return Prefix(RedisPartitionOf(user)).append("d:").append(user); }
+std::string WorkersKey() { return "eo:{workers}:leases"; }
+
+}  // namespace everyonce

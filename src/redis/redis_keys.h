@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace everyonce {
+
+// The keys of the log in Redis. All of one conversation lie in one hash slot, that of its partition; so do all of one
+// user. What they hold stands in lua/shared/conversation.lua and the headers of lua/. '/' is in no identifier.
+inline constexpr uint32_t kRedisPartitions = 1024;
+
+// Stored data depends on it: never change.
+uint32_t RedisPartitionOf(std::string_view name);
+
+class ConversationKeys {
+ public:
+  explicit ConversationKeys(std::string_view conv);
+  uint32_t partition() const { return partition_; }
+  std::string Meta() const { return Key('c'); }
+  std::string Log() const { return Key('l'); }
+  std::string Members() const { return Key('m'); }
+  std::string Senders() const { return Key('p'); }
+  std::string Marks() const { return Key('g'); }
+  std::string Own(std::string_view user) const;
+  std::string Blocks(std::string_view user, std::string_view device) const;
+  std::string Window(std::string_view user, std::string_view id) const;
+
+ private:
+  std::string Key(char kind) const;
+
+  uint32_t partition_;
+  std::string_view conv_;
+};
+
+// A sorted set of the user's conversations, all of score 0: in byte order.
+std::string UserIndexKey(std::string_view user);
+std::string UserDevicesKey(std::string_view user);
+std::string WorkersKey();
+
+}  // namespace everyonce

@@ -1,0 +1,136 @@
+#include "redis/redis_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "redis/redis_keys.h"
+
+namespace everyonce {
+namespace {
+
+uint64_t SteadyMs() { return uv_hrtime() / 1000000; }
+
+}  // namespace
+
+RedisLog::RedisLog(uv_loop_t* loop, RedisClientOptions client, RedisLogOptions options)
+    : loop_(loop), options_(std::move(options)), client_(loop, std::move(client)) {
+  lease_timer_ = new uv_timer_t;
+  uv_timer_init(loop_, lease_timer_);
+  lease_timer_->data = this;
+}
+
+RedisLog::~RedisLog() { Close(); }
+
+void RedisLog::Close() {
+  if (closed_) return;
+  closed_ = true;
+  uv_close(reinterpret_cast<uv_handle_t*>(lease_timer_),
+           [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
+  lease_timer_ = nullptr;
+  client_.Close();
+  GiveAnswers();
+}
+
+LogCounters RedisLog::counters() const {
+  LogCounters counters = counters_;
+  counters.cached_conversations = members_.size() + indexed_.size();
+  return counters;
+}
+
+// --- opening, and the worker number ---
+
+void RedisLog::Open(OpenDone done) {
+  client_.Describe([this, done = std::move(done)](RedisStatus status, const ServerInfo& info) {
+    if (!status.ok() || closed_) return done(std::move(status), info);
+    // Whether an answer survives a power cut depends on appendfsync, which INFO does not tell.
+    client_.Command(0, {"CONFIG", "GET", "appendfsync"}, true, [this, done, info](RedisResult result) {
+      const std::vector<RedisReply>& pair = result.reply.elements;
+      const bool always = info.aof && pair.size() == 2 && pair[1].text == "always";
+      safe_ = options_.replicas > 0 ? Safe::kReplicated : always ? Safe::kDisk : Safe::kMemory;
+      TakeLease([done, info](RedisStatus leased) { done(std::move(leased), info); });
+    });
+  });
+}
+
+bool RedisLog::HasLease() const { return worker_ >= 0 && SteadyMs() < lease_until_ms_; }
+
+void RedisLog::TakeLease(std::function<void(RedisStatus)> done) {
+  leasing_ = true;
+  const uint64_t asked_ms = SteadyMs();
+  const uint64_t begin = options_.random ? options_.random() % 1024 : 0;
+  Run("lease", {WorkersKey()},
+      {"take", options_.owner, std::to_string(begin), std::to_string(options_.lease_ms),
+       std::to_string(mids_.last_ms())},
+      [this, asked_ms, done = std::move(done)](RedisResult result) {
+        leasing_ = false;
+        uint64_t worker = 0;
+        uint64_t reserved_ms = 0;
+        if (!result.status.ok()) return done(std::move(result.status));
+        const std::vector<RedisReply>& reply = result.reply.elements;
+        if (reply.size() != 3 || !reply[0].ToNumber(&worker) || !reply[1].ToNumber(&reserved_ms)) {
+          return done({RedisCode::kRefused, "all 1024 worker numbers are in use"});
+        }
+        worker_ = static_cast<int>(worker);
+        lease_until_ms_ = asked_ms + options_.lease_ms;
+        mids_ = Snowflake(static_cast<uint32_t>(worker), std::max(static_cast<int64_t>(reserved_ms), mids_.last_ms()));
+        if (lease_timer_ != nullptr) {
+          uv_timer_start(
+              lease_timer_, [](uv_timer_t* timer) { static_cast<RedisLog*>(timer->data)->RenewLease(); },
+              options_.lease_ms / 3, options_.lease_ms / 3);
+          uv_unref(reinterpret_cast<uv_handle_t*>(lease_timer_));
+        }
+        done({});
+      });
+}
+
+void RedisLog::RenewLease() {
+  if (leasing_ || closed_) return;
+  if (!HasLease()) return TakeLease([](const RedisStatus&) {});
+  const uint64_t asked_ms = SteadyMs();
+  Run("lease", {WorkersKey()},
+      {"renew", options_.owner, std::to_string(worker_), std::to_string(options_.lease_ms),
+       std::to_string(mids_.last_ms())},
+      [this, asked_ms](const RedisResult& result) {
+        if (!result.status.ok()) return;
+        if (result.reply.elements.size() == 3) {
+          lease_until_ms_ = asked_ms + options_.lease_ms;
+        } else {
+          worker_ = -1;
+        }
+      });
+}
+
+std::string RedisLog::NextMid(int64_t now_ms) { return std::to_string(mids_.Next(now_ms)); }
+
+// --- answers in order ---
+
+RedisLog::TicketPointer RedisLog::TakeTicket() {
+  tickets_.push_back(std::make_shared<Ticket>());
+  return tickets_.back();
+}
+
+void RedisLog::Settle(const TicketPointer& ticket, Answer answer) {
+  ticket->ready = true;
+  ticket->answer = std::move(answer);
+  GiveAnswers();
+}
+
+void RedisLog::GiveAnswers() {
+  if (giving_) return;
+  giving_ = true;
+  while (!tickets_.empty() && tickets_.front()->ready) {
+    const TicketPointer ticket = tickets_.front();
+    tickets_.pop_front();
+    ticket->answer();
+  }
+  giving_ = false;
+}
+
+void RedisLog::Run(const char* script, const std::vector<std::string>& keys, const std::vector<std::string>& arguments,
+                   Done done) {
+  const LuaScript* found = FindLuaScript(script);
+  if (found == nullptr) return done({{RedisCode::kRefused, std::string("no script ") + script}, {}, 0});
+  client_.RunScript(*found, keys, arguments, std::move(done));
+}
+
+}  // namespace everyonce
