@@ -6,9 +6,10 @@ export const HELP = `everyonce serve [options]    run the server
   --host HOST           address to listen on (${DEFAULTS.host})
   --path PATH           where WebSockets are opened (${DEFAULTS.path})
   --data DIR            directory of the embedded store (${DEFAULTS.data})
+  --redis URL[,URL…]    keep everything in Redis instead: one server, or nodes of a Cluster, or a primary and its replicas
   --restored            the store may have lost its end (a snapshot of the disk, a repair): begin new epochs, once
   --durability CLASS    disk: an acked message is synced to disk; memory: it survives a crash of the process, but the
-                        last ones not a power cut (disk)
+                        last ones not a power cut (disk). With --redis: replicas=N have it before an ack
   --origins A,B         browsers' pages that may connect, like https://example.com (those of the same host)
   --service-key KEY     who brings it over HTTP as Authorization: Bearer publishes in anybody's name
   --retention-days N    remove messages after N days (never)

@@ -13,7 +13,7 @@ const FLAGS = {
   host: { type: 'string', default: '127.0.0.1' },
   path: { type: 'string' },
   data: { type: 'string' },
-  durability: { type: 'string', default: 'disk' },
+  durability: { type: 'string' },
   'jwt-secret': { type: 'string' },
   jwks: { type: 'string' },
   insecure: { type: 'boolean' },
@@ -28,8 +28,6 @@ const FLAGS = {
   'service-key': { type: 'string' },
   restored: { type: 'boolean' },
 };
-
-const LATER = ['redis'];
 
 /** createServer's options by the flag that sets them, so that an error names what was typed. */
 const FLAG_OF = new Map([
@@ -81,21 +79,15 @@ export async function serve(args, say) {
 export function readFlags(args) {
   const { values } = parseArgs({ args, options: FLAGS, strict: true, allowPositionals: false });
   const flags = /** @type {Record<string, string | undefined>} */ (values);
-  for (const name of LATER) {
-    if (name in flags) throw new EveryonceError('UNSUPPORTED', `--${name} is not in this version`, { option: name });
-  }
-  const { durability = '', origins } = flags;
-  if (/^replicas=/.test(durability)) {
-    throw new EveryonceError('UNSUPPORTED', '--durability replicas is not in this version', { option: 'durability' });
-  }
-  if (durability !== 'memory' && durability !== 'disk') bad('durability', 'memory or disk');
+  const { origins, redis } = flags;
   return {
     port: integer(flags, 'port') ?? 0,
     host: flags.host ?? '',
     path: flags.path,
     options: {
       data: flags.data,
-      durability: { fsync: durability === 'disk' },
+      redis: redis === undefined ? undefined : { nodes: redis.split(',').map((url) => url.trim()) },
+      durability: readDurability(flags),
       jwtSecret: flags['jwt-secret'],
       jwks: flags.jwks,
       insecure: values.insecure === true ? true : undefined,
@@ -166,4 +158,17 @@ function firstSignal() {
     };
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   });
+}
+
+/** @param {Record<string, string | undefined>} flags @returns {import('../server/options.js').ServerOptions['durability']} */
+function readDurability({ durability, redis }) {
+  if (redis !== undefined) {
+    if (durability === undefined) return undefined;
+    const replicas = /^replicas=(\d{1,2})$/.exec(durability)?.[1];
+    if (replicas === undefined)
+      bad('durability', 'replicas=N with --redis: what a single Redis keeps is its own setting');
+    return { replicas: Number(replicas) };
+  }
+  if (durability !== undefined && durability !== 'memory' && durability !== 'disk') bad('durability', 'memory or disk');
+  return { fsync: durability !== 'memory' };
 }

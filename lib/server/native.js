@@ -9,6 +9,7 @@ import { EveryonceError } from '../protocol/errors.js';
 /**
  * @typedef {object} EngineOptions
  * @property {string | null} data directory of the embedded store; null: in memory
+ * @property {import('./redis-options.js').RedisSettings | null} [redis] keep everything in Redis instead
  * @property {boolean} fsync sync each group of commits before it is acked
  * @property {boolean} [restored] begin new epochs: the store may have lost the end of its logs
  * @property {string} node name of this server, told in `welcome`
@@ -52,6 +53,7 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {(requestId: number, call: Record<string, any>) => unknown} feed what a consumer group asks: `action` and what
  *   belongs to it (lib/server/feeds.js); a kAnswer record. {"event":"feed","group"} is the bell
  * @property {() => void} stop finishes what is in flight, closes the store; a kStopped record is the last
+ * @property {() => string[]} warnings what is unsafe about how the store is set up, a sentence each
  * @property {() => Record<string, any>} stats counters since the start
  */
 
@@ -130,7 +132,24 @@ export const Kind = Object.freeze({
 
 const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);
 
-/** @typedef {{ Engine: EngineConstructor, Store: StoreConstructor,
+/**
+ * The native client of Redis, on Node's own loop (docs/redis.md). Rejections are errors with `code`, one of REDIS_…, CLOSED:
+ * REDIS_UNKNOWN and REDIS_TIMEOUT may have been done. An open client keeps the process alive.
+ *
+ * @typedef {object} Redis
+ * @property {(command: (string | Buffer)[], key?: string, idempotent?: boolean) => Promise<any>} command to the node that
+ *   serves `key`. `idempotent`: may be sent again after a lost connection. Replies: strings, numbers, null, arrays
+ * @property {(script: string, keys: (string | Buffer)[], args: (string | Buffer)[]) => Promise<any>} script runs lua/SCRIPT.lua;
+ *   all keys in one slot. Lost answers are asked for again
+ * @property {() => Promise<{ version: string, cluster: boolean, appendOnly: boolean, replicas: number, maxmemoryPolicy: string }>}
+ *   describe connects, and tells to what
+ * @property {() => Record<string, number>} stats counters since the start
+ * @property {() => void} close rejects what is unanswered
+ */
+
+/** @typedef {new (options: { nodes: string[], cluster?: boolean, timeoutMs?: number }) => Redis} RedisConstructor */
+
+/** @typedef {{ Engine: EngineConstructor, Redis: RedisConstructor, Store: StoreConstructor,
  *   StoreClient: StoreClientConstructor }} Addon */
 
 /** @type {Addon | undefined} */

@@ -4,6 +4,7 @@
 import { EveryonceError } from '../protocol/errors.js';
 import { byKeySet, bySecret, tokenIsUser } from './authenticate.js';
 import { DEFAULTS, LIMITS, USER_RATE_FACTOR } from './defaults.js';
+import { readRedis } from './redis-options.js';
 
 /**
  * @typedef {object} Logger pino-compatible
@@ -25,8 +26,11 @@ import { DEFAULTS, LIMITS, USER_RATE_FACTOR } from './defaults.js';
  * @typedef {object} ServerOptions
  * @property {string | null} [data] directory of the embedded store, default './data'; null is `memory: true`
  * @property {boolean} [memory] keep everything in memory only, for tests: nothing survives the process
- * @property {{ fsync?: boolean }} [durability] fsync false: commits are not synced; acks then say `"safe":"memory"`, and
- *   a power cut may lose the last of them (a killed process does not)
+ * @property {string | { nodes: string[], cluster?: boolean }} [redis] keep everything in Redis instead of `data`: one
+ *   server's URL, or some nodes of a Cluster, or a primary and its replicas (docs/redis.md)
+ * @property {{ fsync?: boolean, replicas?: number, timeoutMs?: number }} [durability] fsync false: commits are not
+ *   synced; acks then say `"safe":"memory"`, and a power cut may lose the last of them (a killed process does not).
+ *   On Redis: `replicas` that must have a message within `timeoutMs` (1000) before it is acked
  * @property {import('./authenticate.js').Authenticator} [authenticate] who is it? throw or return null: 4401. One of
  *   authenticate, jwtSecret, jwks and insecure must be given
  * @property {Archive} [archive] `postgres({ pool })` or `sqlite({ database })`: every accepted message is kept there, too, and pages
@@ -58,6 +62,7 @@ import { DEFAULTS, LIMITS, USER_RATE_FACTOR } from './defaults.js';
 /**
  * @typedef {object} Settings what remains of ServerOptions: complete and checked
  * @property {string | null} data
+ * @property {import('./redis-options.js').RedisSettings | null} redis
  * @property {boolean} fsync
  * @property {boolean} restored
  * @property {string} node
@@ -88,12 +93,9 @@ import { DEFAULTS, LIMITS, USER_RATE_FACTOR } from './defaults.js';
  */
 
 const KNOWN = new Set([
-  ...['data', 'memory', 'durability', 'authenticate', 'authorize', 'jwtSecret', 'jwks', 'insecure'],
+  ...['data', 'memory', 'redis', 'durability', 'authenticate', 'authorize', 'jwtSecret', 'jwks', 'insecure'],
   ...['serviceKey', 'origins', 'limits', 'dedup', 'retention', 'logger', 'node', 'restored', 'trustProxy', 'archive'],
 ]);
-
-/** Part of the public API, but of a later version. */
-const LATER = new Set(['redis']);
 
 const MIN_SECRET_BYTES = 32;
 const MIN_KEY_CHARACTERS = 8;
@@ -110,12 +112,14 @@ export function readOptions(options = {}) {
   need(isPlain(options), 'options', options, 'an object');
   for (const name of Object.keys(options)) {
     if (Reflect.get(options, name) === undefined) continue;
-    if (LATER.has(name)) unsupported(name);
     need(KNOWN.has(name), name, undefined, `left out: there is no such option`);
   }
+  const redis = readRedis(options.redis, options.durability);
+  if (redis !== null) needAlone(options);
   return {
-    data: readData(options),
-    fsync: readDurability(options.durability),
+    data: redis === null ? readData(options) : null,
+    redis,
+    fsync: readDurability(options.durability, redis !== null),
     restored: readRestored(options),
     node: readNode(options.node),
     limits: readLimits(options.limits),
@@ -191,12 +195,21 @@ function readData({ data, memory = false }) {
   return data;
 }
 
-/** @param {ServerOptions['durability']} durability */
-function readDurability(durability = {}) {
-  if (isPlain(durability)) {
-    for (const name of ['replicas', 'timeoutMs']) if (name in durability) unsupported(`durability.${name}`);
+/** What belongs to the embedded store, or is not on Redis yet. @param {ServerOptions} options */
+function needAlone({ data, memory, restored, retention, archive, dedup }) {
+  const embedded = { data, memory, restored };
+  for (const [name, value] of Object.entries(embedded))
+    need(value === undefined, name, undefined, 'left out with redis');
+  if (retention !== undefined) unsupported('retention', 'is not on Redis in this version');
+  if (archive !== undefined) unsupported('archive', 'is not on Redis in this version');
+  if (dedup?.tokens !== undefined && dedup.tokens !== 'off') {
+    unsupported('dedup.tokens', 'other than off is not on Redis in this version');
   }
-  needGroup('durability', durability, ['fsync']);
+}
+
+/** @param {ServerOptions['durability']} durability @param {boolean} onRedis */
+function readDurability(durability = {}, onRedis = false) {
+  needGroup('durability', durability, onRedis ? ['replicas', 'timeoutMs'] : ['fsync']);
   const { fsync = DEFAULTS.fsync } = durability;
   need(typeof fsync === 'boolean', 'durability.fsync', fsync, 'true or false');
   return fsync;

@@ -2,6 +2,7 @@
 
 import { EventEmitter } from 'node:events';
 import { CLOSE } from '../protocol/constants.js';
+import { SERVER_CODES } from '../protocol/codes.js';
 import { EveryonceError, errorOf } from '../protocol/errors.js';
 import { Authorization } from './authorize.js';
 import { dispatch } from './batch.js';
@@ -355,20 +356,25 @@ export class Server extends EventEmitter {
 
   /** @param {import('./native.js').EngineConstructor} Engine */
   #open(Engine) {
-    const { data, fsync, restored, node, limits, dedupWindowMs, tokens, tokenTtlMs, tokenKey, retention } =
-      this.#settings;
+    const { data, redis, fsync, restored, node, limits, dedupWindowMs } = this.#settings;
+    const { tokens, tokenTtlMs, tokenKey, retention, logger } = this.#settings;
     const { frame, body, window, page, rate, userRate, addressRate, packageTimeout } = limits;
     const engineLimits = { frame, body, window, page, rate, userRate, addressRate, packageTimeout };
     const dedup = { dedupWindowMs, tokens, tokenTtlMs, tokenKey };
-    const options = { data, fsync, restored, node, limits: engineLimits, ...dedup, retention };
+    const options = { data, redis, fsync, restored, node, limits: engineLimits, ...dedup, retention };
     try {
       const authorize = this.#settings.authorize !== undefined;
       const archive = this.#settings.archive?.group ?? this.#settings.archive !== undefined;
-      return new Engine({ ...options, authorize, archive, events: { message: false } }, (bytes, index) =>
+      const engine = new Engine({ ...options, authorize, archive, events: { message: false } }, (bytes, index) =>
         this.#received(bytes, index),
       );
+      for (const warning of engine.warnings()) logger.warn({ redis: true }, `everyonce: ${warning}`);
+      return engine;
     } catch (cause) {
       const { code = '', message } = /** @type {NodeJS.ErrnoException} */ (cause);
+      if (redis !== null && Object.hasOwn(SERVER_CODES, code)) {
+        throw new EveryonceError(code, message, { cause, option: 'redis' });
+      }
       if (STORE_CODES.test(code)) throw new EveryonceError(code, message, { cause, data, option: 'data' });
       throw cause;
     }

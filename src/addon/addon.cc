@@ -3,6 +3,7 @@
 #include "addon/bloom_object.h"
 #include "addon/engine_object.h"
 #include "addon/package_object.h"
+#include "addon/redis_object.h"
 #include "addon/rotating_bloom_object.h"
 #include "addon/snowflake_object.h"
 #include "addon/store_client.h"
@@ -15,6 +16,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", everyonce::EngineObject::Define(env));
   exports.Set("StoreClient", everyonce::StoreClient::Define(env));
   exports.Set("Store", everyonce::StoreObject::Define(env));
+  exports.Set("Redis", everyonce::RedisObject::Define(env));
   exports.Set("Snowflake", everyonce::SnowflakeObject::Define(env));
   exports.Set("BloomFilter", everyonce::BloomObject::Define(env));
   exports.Set("RotatingBloom", everyonce::RotatingBloomObject::Define(env));

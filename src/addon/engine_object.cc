@@ -10,6 +10,7 @@
 #include "addon/feed_calls.h"
 #include "addon/store_calls.h"
 #include "log/embedded_log.h"
+#include "redis/redis_log.h"
 
 namespace everyonce {
 namespace {
@@ -43,6 +44,54 @@ Status OpenLog(const AddonOptions& options, std::unique_ptr<Log>* log, Kv** kv, 
   return status;
 }
 
+// What of the server's own settings makes less true than an ack says.
+std::vector<std::string> WarningsOf(const AddonOptions& options, const ServerInfo& info, Safe safe) {
+  std::vector<std::string> warnings;
+  if (info.maxmemory_policy != "noeviction" && !info.maxmemory_policy.empty()) {
+    warnings.push_back("Redis evicts keys when its memory is full (maxmemory-policy " + info.maxmemory_policy +
+                       "): acked messages get lost. Set it to noeviction");
+  }
+  if (!info.aof && safe != Safe::kReplicated) {
+    warnings.emplace_back("Redis keeps no append-only file: a restart loses what was acked. Set appendonly yes");
+  }
+  if (info.replicas < options.redis_replicas) {
+    warnings.push_back("Redis has " + std::to_string(info.replicas) + " replicas, and " +
+                       std::to_string(options.redis_replicas) +
+                       " are wanted before an ack: nothing is acked until then");
+  }
+  return warnings;
+}
+
+// The log on the engine's own loop, which is run here until the log is open: every step of that has a deadline.
+RedisStatus OpenRedisLog(const AddonOptions& options, uv_loop_t* loop, std::unique_ptr<Log>* log,
+                         std::vector<std::string>* warnings) {
+  const auto random = [source = std::make_shared<std::random_device>()] {
+    return uint64_t{(*source)()} << 32 | (*source)();
+  };
+  RedisClientOptions client;
+  client.seeds = options.redis;
+  client.cluster = options.redis_cluster;
+  client.client_name = "everyonce-" + options.engine.node;
+  client.random = random;
+  RedisLogOptions log_options;
+  log_options.window_ms = options.dedup_window_ms;
+  log_options.random = random;
+  log_options.owner = options.engine.node + "-" + std::to_string(random());
+  log_options.replicas = options.redis_replicas;
+  log_options.replica_timeout_ms = options.redis_replica_timeout_ms;
+  auto redis = std::make_unique<RedisLog>(loop, std::move(client), std::move(log_options));
+  bool opened = false;
+  RedisStatus status;
+  redis->Open([&](RedisStatus told, const ServerInfo& info) {
+    opened = true;
+    status = std::move(told);
+    *warnings = WarningsOf(options, info, redis->safe());
+  });
+  while (!opened) uv_run(loop, UV_RUN_ONCE);
+  if (status.ok()) *log = std::move(redis);
+  return status;
+}
+
 }  // namespace
 
 Napi::Function EngineObject::Define(Napi::Env env) {
@@ -55,7 +104,7 @@ Napi::Function EngineObject::Define(Napi::Env env) {
        InstanceMethod<&EngineObject::SetEvents>("setEvents"), InstanceMethod<&EngineObject::Inspect>("inspect"),
        InstanceMethod<&EngineObject::Checkpoint>("checkpoint"), InstanceMethod<&EngineObject::Feed>("feed"),
        InstanceMethod<&EngineObject::Archived>("archived"), InstanceMethod<&EngineObject::Stop>("stop"),
-       InstanceMethod<&EngineObject::Stats>("stats")});
+       InstanceMethod<&EngineObject::Warnings>("warnings"), InstanceMethod<&EngineObject::Stats>("stats")});
 }
 
 EngineObject::EngineObject(const Napi::CallbackInfo& info)
@@ -67,10 +116,19 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
     return;
   }
   std::unique_ptr<Log> log;
-  const Status status = OpenLog(options, &log, &kv_, &store_);
-  if (!status.ok()) {
-    Throw(env_, status);
-    return;
+  auto thread = std::make_unique<EngineThread>([waker = waker_] { Wake(waker.get()); });
+  if (!options.redis.empty()) {
+    const RedisStatus status = OpenRedisLog(options, thread->loop(), &log, &warnings_);
+    if (!status.ok()) {
+      Throw(env_, std::string(RedisCodeName(status.code)), status.message, "redis");
+      return;
+    }
+  } else {
+    const Status status = OpenLog(options, &log, &kv_, &store_);
+    if (!status.ok()) {
+      Throw(env_, status);
+      return;
+    }
   }
   durable_ = log->safe() != Safe::kMemory;
   const napi_status created =
@@ -78,11 +136,12 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
                                       nullptr, this, &OnWake, &waker_->function);
   if (created != napi_ok) {
     Throw(env_, "CLOSED", "the environment is ending");
+    log.reset();  // before the loop that it lives on
     return;
   }
   node_ = options.engine.node;
-  thread_ = std::make_unique<EngineThread>(std::move(log), std::move(options.engine),
-                                           [waker = waker_] { Wake(waker.get()); });
+  thread->Start(std::move(log), std::move(options.engine));
+  thread_ = std::move(thread);
   napi_add_env_cleanup_hook(env_, &OnCleanup, this);
   Ref();
 }
@@ -314,6 +373,12 @@ Napi::Value EngineObject::Submit(const Napi::CallbackInfo& info) {
     input.bytes.append(bytes.Data() + index[3 * i + 1], length);
   }
   return Napi::Number::New(env_, thread_->TryPushFrames(std::move(input)) ? count : 0);
+}
+
+Napi::Value EngineObject::Warnings(const Napi::CallbackInfo&) {
+  auto list = Napi::Array::New(env_, warnings_.size());
+  for (uint32_t i = 0; i < warnings_.size(); ++i) list.Set(i, Napi::String::New(env_, warnings_[i]));
+  return list;
 }
 
 Napi::Value EngineObject::Stats(const Napi::CallbackInfo&) {

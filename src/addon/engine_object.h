@@ -48,6 +48,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value Archived(const Napi::CallbackInfo& info);
   Napi::Value Feed(const Napi::CallbackInfo& info);
   Napi::Value Stop(const Napi::CallbackInfo& info);
+  Napi::Value Warnings(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
 
   bool Control(const Napi::CallbackInfo& info, Input input);
@@ -65,6 +66,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Kv* kv_ = nullptr;
   std::weak_ptr<SharedStore> store_;  // held by the log
   std::string node_;
+  std::vector<std::string> warnings_;
   bool durable_ = false;
   bool stopping_ = false;
   EngineCounters last_counters_;

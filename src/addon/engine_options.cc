@@ -93,7 +93,41 @@ bool ReadRetention(const Napi::Value& value, RetentionOptions* retention) {
   return true;
 }
 
+bool ReadReplicas(const Napi::Object& object, AddonOptions* options) {
+  double replicas = 0;
+  double timeout_ms = 0;
+  if (!ReadInteger(object, "replicas", 0, 1000, &replicas) ||
+      !ReadInteger(object, "replicaTimeoutMs", 1, 600000, &timeout_ms)) {
+    return false;
+  }
+  options->redis_replicas = static_cast<uint32_t>(replicas);
+  options->redis_replica_timeout_ms = static_cast<uint32_t>(timeout_ms);
+  return true;
+}
+
 }  // namespace
+
+bool ReadRedisOptions(const Napi::Object& object, AddonOptions* options) {
+  const Napi::Env env = object.Env();
+  const Napi::Value nodes = object.Get("nodes");
+  if (!nodes.IsArray() || nodes.As<Napi::Array>().Length() == 0) {
+    Throw(env, "BAD_OPTION", "\"redis.nodes\" must be an array of URLs", "redis");
+    return false;
+  }
+  const auto list = nodes.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Value url = list.Get(i);
+    RedisAddress address;
+    const RedisStatus status = ParseRedisUrl(url.IsString() ? url.As<Napi::String>().Utf8Value() : "", &address);
+    if (!status.ok()) {
+      Throw(env, std::string(RedisCodeName(status.code)), status.message, "redis");
+      return false;
+    }
+    options->redis.push_back(std::move(address));
+  }
+  if (object.Get("cluster").IsBoolean()) options->redis_cluster = object.Get("cluster").As<Napi::Boolean>().Value();
+  return true;
+}
 
 bool ReadOptions(const Napi::Value& value, AddonOptions* options) {
   const Napi::Env env = value.Env();
@@ -110,6 +144,10 @@ bool ReadOptions(const Napi::Value& value, AddonOptions* options) {
       return false;
     }
     options->data = data.As<Napi::String>().Utf8Value();
+  }
+  if (object.Get("redis").IsObject()) {
+    const auto redis = object.Get("redis").As<Napi::Object>();
+    if (!ReadRedisOptions(redis, options) || !ReadReplicas(redis, options)) return false;
   }
   options->fsync = !object.Get("fsync").IsBoolean() || object.Get("fsync").As<Napi::Boolean>().Value();
   const Napi::Value archive = object.Get("archive");

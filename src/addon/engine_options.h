@@ -2,16 +2,24 @@
 
 #include <napi.h>
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/engine.h"
 #include "log/retention.h"
+#include "redis/redis_url.h"
 
 namespace everyonce {
 
 struct AddonOptions {
   bool in_memory = false;
   std::string data;
+  // Where there are any: everything is kept in Redis.
+  std::vector<RedisAddress> redis;
+  std::optional<bool> redis_cluster;
+  uint32_t redis_replicas = 0;
+  uint32_t redis_replica_timeout_ms = 1000;
   bool fsync = true;
   bool restored = false;  // new epochs for every log, whatever the store itself says
   int64_t dedup_window_ms = 0;
@@ -20,6 +28,9 @@ struct AddonOptions {
   RetentionOptions retention;
   EngineOptions engine;
 };
+
+// Reads `nodes` (URLs) and `cluster`. False: an error is pending.
+bool ReadRedisOptions(const Napi::Object& object, AddonOptions* options);
 
 // Reads the options object of `new Engine(options, onBatch)`. lib/server has checked them; this refuses what would be
 // unsafe all the same. On a refusal a TypeError-like error with `field` is pending and the answer is false.

@@ -61,6 +61,7 @@ bool ReadDirectory(const Napi::CallbackInfo& info, size_t first, std::string* di
 }
 
 std::string InspectAnswer(Kv* kv, const InspectQuery& query) {
+  if (kv == nullptr) return ErrorAnswer(Status::Error(Code::kUnsupported, "what is in Redis is not inspected here"));
   std::string found;
   const Status status = query.conv.empty() ? InspectConversations(kv, query.after_conv, query.limit, &found)
                                            : InspectConversation(kv, query.conv, query.after_seq, query.limit, &found);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/packet.h"
@@ -40,7 +41,10 @@ struct Link {
   bool live = false;
   bool caught_up = false;  // behind, though nothing is missing: live as soon as the window has room
   bool head_due = false;   // behind, and newer than the last head that went out
-  uint8_t repeats = 0;     // times that what is unacked was pushed again
+  bool loading = false;    // the log is asked where it begins: nothing is told of it before that is known
+  // What came while it was loading, in order: packets to be told then. Too many: none, and head_due.
+  std::vector<std::pair<uint64_t, std::string>> held;
+  uint8_t repeats = 0;  // times that what is unacked was pushed again
   uint64_t epoch = 0;
   uint64_t head = 0;
   uint64_t got = 0;

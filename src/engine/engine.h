@@ -110,6 +110,9 @@ class Engine {
   // Packets wait that the last Step's bounds left over: step again, once its output was taken.
   bool HasWork() const { return !committing_ && (!ready_.empty() || !group_.empty()); }
 
+  // A group is with the log, which answers later.
+  bool IsCommitting() const { return committing_; }
+
   // Packets wait that could be looked at, if a group had room for them: step before more is taken in.
   bool HasReady() const { return !ready_.empty(); }
 
@@ -222,6 +225,9 @@ class Engine {
   void HeadSoon(Connection& connection, const std::string& conv, Link& link);
   void CatchUp(Connection& connection, Link& link);
   void CatchUpAll(Connection& connection);
+  void Tell(Connection& connection, const std::string& conv, Link& link, uint64_t seq, std::string_view packet);
+  void LoadLink(Connection& connection, const std::string& conv, Link& link,
+                std::function<bool(const ConversationView&)> is_live);
   void OwnAccepted(Connection& connection, const Command& command, const Outcome& outcome);
   void RunHeads();
   void RunRedelivery();
@@ -246,7 +252,8 @@ class Engine {
   // engine_receipts.cc: others' marks, coalesced.
   void NoteReceipt(const Connection* connection, const std::string& conv, const std::string& user, uint64_t epoch,
                    uint64_t got, uint64_t read);
-  void CompleteReceipt(const std::string& conv, const std::string& user, Receipt* receipt);
+  void CompleteReceipt(const std::string& conv, const std::string& user, Receipt receipt,
+                       std::function<void(const Receipt&)> done);
   void WantMarks(const Connection& connection);
   void TellMarks(Connection& connection, const std::vector<std::string>& convs);
   void RunReceipts();

@@ -9,6 +9,7 @@ namespace {
 constexpr std::string_view kExpiredReason = "expired";
 constexpr uint8_t kMaxRepeats = 3;          // of an unacked push, protocol.md
 constexpr uint64_t kMaxRedelivered = 1000;  // in one page; the rest when it is due again
+constexpr size_t kMaxHeld = 64;             // messages of a conversation that a connection is just told of
 constexpr size_t kSmallAudience = 64;       // below it, walk the audience; above, the smaller of audience and online
 
 void WriteMessageEvent(std::string_view packet, std::string* json) {
@@ -49,17 +50,32 @@ void Engine::Deliver(const Message& message, const MemberList& audience, const s
 
 void Engine::DeliverTo(Connection& connection, const Message& message, std::string_view packet, bool gained) {
   Link& link = LinkOf(connection, message, gained);
+  if (link.loading) {
+    link.epoch = message.epoch;
+    link.head = std::max(link.head, message.seq);
+    if (link.held.size() < kMaxHeld) {
+      link.held.emplace_back(message.seq, packet);
+    } else {
+      link.head_due = true;
+    }
+    return;
+  }
   if (message.seq < link.next && message.epoch == link.epoch && link.live) return;  // told already
   link.epoch = message.epoch;
   link.head = std::max(link.head, message.seq);
+  Tell(connection, message.conv, link, message.seq, packet);
+}
+
+// Pushes a message, or tells of it by a head.
+void Engine::Tell(Connection& connection, const std::string& conv, Link& link, uint64_t seq, std::string_view packet) {
   if (link.live &&
       (connection.lagging || connection.unacked >= options_.limits.window || pushed_bytes_ >= options_.output_bytes)) {
-    FallBehind(connection, message.conv, link);
+    FallBehind(connection, conv, link);
   } else if (link.live) {
-    if (!link.told || message.seq != link.next) SendHead(connection, message.conv, link);
-    Push(connection, link, message.seq, packet);
+    if (!link.told || seq != link.next) SendHead(connection, conv, link);
+    Push(connection, link, seq, packet);
   } else {
-    HeadSoon(connection, message.conv, link);
+    HeadSoon(connection, conv, link);
   }
 }
 
@@ -86,14 +102,41 @@ Link& Engine::LinkOf(Connection& connection, const Message& message, bool gained
   link.told = false;
   link.epoch = message.epoch;
   link.next = message.seq;
-  link.live = false;
-  log_->View(connection.user, connection.device, message.conv, [&](Status status, ConversationView view) {
-    if (!status.ok()) return;
-    link.got = view.got;
-    link.head = view.head;
-    link.live = connection.live_pushes && (gained || view.got + 1 >= message.seq);
-  });
+  link.got = 0;
+  link.head = 0;
+  LoadLink(connection, message.conv, link,
+           [gained, seq = message.seq](const ConversationView& view) { return gained || view.got + 1 >= seq; });
   return link;
+}
+
+// Asks the log where a link begins. `is_live`: whether nothing before the message that it is for is missing. Where the
+// log answers later, what comes meanwhile is held, and told then.
+void Engine::LoadLink(Connection& connection, const std::string& conv, Link& link,
+                      std::function<bool(const ConversationView&)> is_live) {
+  link.live = false;
+  link.loading = true;
+  link.head_due = false;
+  link.held.clear();
+  const ConnectionId id = connection.id;
+  log_->View(connection.user, connection.device, conv,
+             [this, id, conv, is_live = std::move(is_live)](const Status& status, const ConversationView& view) {
+               Connection* current = Find(id);
+               if (current == nullptr) return;
+               const auto found = current->links.find(conv);
+               if (found == current->links.end() || !found->second.loading) return;
+               Link& loaded = found->second;
+               loaded.loading = false;
+               if (status.ok()) {
+                 loaded.got = std::max(loaded.got, view.got);
+                 loaded.head = std::max(loaded.head, view.head);
+                 loaded.live = current->live_pushes && !loaded.head_due && is_live(view);
+               }
+               const auto held = std::exchange(loaded.held, {});
+               if (loaded.head_due) return SendHead(*current, conv, loaded);
+               for (const auto& [seq, packet] : held) {
+                 if (seq >= loaded.next || !loaded.live) Tell(*current, conv, loaded, seq, packet);
+               }
+             });
 }
 
 void Engine::Push(Connection& connection, Link& link, uint64_t seq, std::string_view packet) {
@@ -146,13 +189,9 @@ void Engine::OwnAccepted(Connection& connection, const Command& command, const O
   Link& link = entry->second;
   if (inserted) {
     link.epoch = outcome.epoch;
-    link.live = false;
-    log_->View(connection.user, connection.device, command.conv, [&](Status status, ConversationView view) {
-      if (!status.ok()) return;
-      link.got = view.got;
-      // What follows in this group is committed already and reaches this link by Deliver.
-      link.live = connection.live_pushes && view.got >= outcome.seq;
-    });
+    // What follows in this group is committed already and reaches this link by Deliver.
+    LoadLink(connection, command.conv, link,
+             [seq = outcome.seq](const ConversationView& view) { return view.got >= seq; });
   }
   if (outcome.seq == link.got + 1) link.got = outcome.seq;
   link.head = std::max(link.head, outcome.seq);
@@ -167,7 +206,7 @@ void Engine::RunHeads() {
     if (connection == nullptr) continue;
     connection->heads_due = false;
     for (auto& [conv, link] : connection->links) {
-      if (!link.head_due) continue;
+      if (!link.head_due || link.loading) continue;
       const int64_t due_ms = link.head_sent_ms + options_.head_interval_ms;
       if (now_.steady_ms >= due_ms) {
         SendHead(*connection, conv, link);

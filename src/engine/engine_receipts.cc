@@ -31,19 +31,23 @@ void Engine::WantMarks(const Connection& connection) {
 }
 
 // Both marks as they stand: the highest of the user's devices that are here, and the user's own read mark.
-void Engine::CompleteReceipt(const std::string& conv, const std::string& user, Receipt* receipt) {
+void Engine::CompleteReceipt(const std::string& conv, const std::string& user, Receipt receipt,
+                             std::function<void(const Receipt&)> done) {
   const auto found = online_.find(user);
   if (found != online_.end()) {
     for (const Connection* each : found->second) {
       const auto link = each->links.find(conv);
-      if (link != each->links.end()) receipt->got = std::max(receipt->got, link->second.got);
+      if (link != each->links.end()) receipt.got = std::max(receipt.got, link->second.got);
     }
   }
-  log_->View(user, {}, conv, [&](const Status& status, const ConversationView& view) {
-    if (!status.ok()) return;
-    receipt->read = std::max(receipt->read, view.read);
-    receipt->epoch = std::max(receipt->epoch, view.epoch);
-  });
+  log_->View(user, {}, conv,
+             [receipt, done = std::move(done)](const Status& status, const ConversationView& view) mutable {
+               if (status.ok()) {
+                 receipt.read = std::max(receipt.read, view.read);
+                 receipt.epoch = std::max(receipt.epoch, view.epoch);
+               }
+               done(receipt);
+             });
 }
 
 void Engine::RunReceipts() {
@@ -51,20 +55,21 @@ void Engine::RunReceipts() {
   auto receipts = std::exchange(receipts_, {});
   for (auto& entry : receipts) {
     const std::string& conv = entry.first;
-    auto& users = entry.second;
-    log_->MembersOf(conv, [&, this](const Status& status, const std::shared_ptr<const MemberList>& members) {
+    log_->MembersOf(conv, [this, conv, users = std::move(entry.second)](
+                              const Status& status, const std::shared_ptr<const MemberList>& members) {
       if (!status.ok() || members == nullptr || members->size() > kMaxReceiptMembers) return;
-      for (auto& [user, receipt] : users) {
-        CompleteReceipt(conv, user, &receipt);
-        std::string json;
-        WriteReceipt(conv, receipt.epoch, user, receipt.got, receipt.read, &json);
-        for (const std::string& member : *members) {
-          const auto found = online_.find(member);
-          if (found == online_.end()) continue;
-          for (Connection* each : found->second) {
-            if (each->id != receipt.cause && !each->lagging) Out(*each)->append(json);
+      for (const auto& [user, noted] : users) {
+        CompleteReceipt(conv, user, noted, [this, conv, user = user, members](const Receipt& receipt) {
+          std::string json;
+          WriteReceipt(conv, receipt.epoch, user, receipt.got, receipt.read, &json);
+          for (const std::string& member : *members) {
+            const auto found = online_.find(member);
+            if (found == online_.end()) continue;
+            for (Connection* each : found->second) {
+              if (each->id != receipt.cause && !each->lagging) Out(*each)->append(json);
+            }
           }
-        }
+        });
       }
     });
   }
@@ -78,19 +83,25 @@ void Engine::RunReceipts() {
 // What rose while a device was away: the others' marks in the conversations that its welcome named, once, so that what
 // it sent does not stay "not read" for ever. Bounded; what goes beyond is told when it rises next.
 void Engine::TellMarks(Connection& connection, const std::vector<std::string>& convs) {
-  size_t left = kMaxMarksAtWelcome;
+  auto left = std::make_shared<size_t>(kMaxMarksAtWelcome);
+  const ConnectionId id = connection.id;
   for (const std::string& conv : convs) {
-    log_->MembersOf(conv, [&, this](const Status& status, const std::shared_ptr<const MemberList>& members) {
-      if (!status.ok() || members == nullptr || members->size() > std::min(left, kMaxReceiptMembers)) return;
-      left -= members->size();
-      for (const std::string& member : *members) {
-        Receipt receipt;
-        if (member != connection.user) CompleteReceipt(conv, member, &receipt);
-        if (receipt.got == 0 && receipt.read == 0) continue;
-        WriteReceipt(conv, receipt.epoch, member, receipt.got, receipt.read, Out(connection));
-      }
-    });
-    if (left == 0) return;
+    log_->MembersOf(conv,
+                    [this, id, conv, left](const Status& status, const std::shared_ptr<const MemberList>& members) {
+                      const Connection* asking = Find(id);
+                      if (asking == nullptr || !status.ok() || members == nullptr) return;
+                      if (members->size() > std::min(*left, kMaxReceiptMembers)) return;
+                      *left -= members->size();
+                      for (const std::string& member : *members) {
+                        if (member == asking->user) continue;
+                        CompleteReceipt(conv, member, {}, [this, id, conv, member](const Receipt& receipt) {
+                          Connection* told = Find(id);
+                          if (told == nullptr || (receipt.got == 0 && receipt.read == 0)) return;
+                          WriteReceipt(conv, receipt.epoch, member, receipt.got, receipt.read, Out(*told));
+                        });
+                      }
+                    });
+    if (*left == 0) return;
   }
 }
 

@@ -255,6 +255,12 @@ class Log {
     done(Status::Ok(), kMaxInteger);
   }
 
+  // For a log that answers later: `answered` is called on the loop after answers were given that were not inline, so
+  // that what they gave rise to is taken on.
+  virtual void OnAnswered(std::function<void()> answered) { (void)answered; }
+  // Answers everything unanswered, inline (kUnavailable). Nothing may be asked afterwards.
+  virtual void Close() {}
+
   virtual Safe safe() const = 0;
 
   virtual LogCounters counters() const { return {}; }

@@ -86,7 +86,7 @@ void RedisClient::Start(uint16_t slot, std::string bytes, bool idempotent, Done 
 void RedisClient::RunScript(const LuaScript& script, const std::vector<std::string>& keys,
                             const std::vector<std::string>& arguments, Done done) {
   const uint16_t slot = keys.empty() ? 0 : SlotOfKey(keys.front());
-  const std::string head = "*" + std::to_string(3 + keys.size() + arguments.size()) + "\r\n";
+  std::string head = "*" + std::to_string(3 + keys.size() + arguments.size()) + "\r\n";
   // What follows the script's name, the same for both commands.
   auto tail = std::make_shared<std::string>();
   AppendArgument(std::to_string(keys.size()), tail.get());

@@ -124,6 +124,12 @@ void RedisLog::GiveAnswers() {
     ticket->answer();
   }
   giving_ = false;
+  if (answered_ && !closed_) answered_();
+}
+
+void RedisLog::AfterCommits(std::function<void()> read) {
+  if (commits_ == 0) return read();
+  reads_.push_back(std::move(read));
 }
 
 void RedisLog::Run(const char* script, const std::vector<std::string>& keys, const std::vector<std::string>& arguments,

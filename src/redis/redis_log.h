@@ -47,7 +47,8 @@ class RedisLog final : public Log {
   void Open(OpenDone done);
   // Everything unanswered is answered (kUnavailable). Then the loop has to turn until it has nothing to do. The worker
   // number is free when its lease runs out.
-  void Close();
+  void Close() override;
+  void OnAnswered(std::function<void()> answered) override { answered_ = std::move(answered); }
 
   void Commit(const std::vector<Command>& group, int64_t now_ms, CommitDone done) override;
   void Views(std::string_view user, std::string_view device, std::string_view after_conv, size_t limit,
@@ -98,6 +99,8 @@ class RedisLog final : public Log {
   TicketPointer TakeTicket();
   void Settle(const TicketPointer& ticket, Answer answer);
   void GiveAnswers();
+  // Reads begin when the groups that were given before them are answered, so that they see what was told.
+  void AfterCommits(std::function<void()> read);
 
   void Run(const char* script, const std::vector<std::string>& keys, const std::vector<std::string>& arguments,
            Done done);
@@ -125,6 +128,7 @@ class RedisLog final : public Log {
   std::string NextMid(int64_t now_ms);
 
   // Reads.
+  void RunRead(const char* script, std::vector<std::string> keys, std::vector<std::string> arguments, Done done);
   void ViewMany(const std::string& user, const std::string& device, const std::vector<Position>& positions,
                 ViewManyDone done);
   void ListIndex(const std::string& user, const std::string& after, size_t limit,
@@ -150,6 +154,9 @@ class RedisLog final : public Log {
   int64_t now_ms_ = 0;
   std::deque<TicketPointer> tickets_;
   bool giving_ = false;
+  size_t commits_ = 0;                        // under way
+  std::vector<std::function<void()>> reads_;  // that wait for them
+  std::function<void()> answered_;
   MembersByConversation members_;
   std::set<std::string, std::less<>> indexed_;
   std::map<std::string, uint64_t, std::less<>> devices_;  // user/device → the highest pe that was heard of

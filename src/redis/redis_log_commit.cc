@@ -46,6 +46,7 @@ void RedisLog::Commit(const std::vector<Command>& group, int64_t now_ms, CommitD
   started->outcomes.resize(group.size());
   started->ticket = TakeTicket();
   started->done = std::move(done);
+  ++commits_;
   now_ms_ = std::max(now_ms_, now_ms);
   started->now_ms = now_ms_;
   if (!HasLease() && !leasing_ && !closed_) RenewLease();
@@ -159,7 +160,9 @@ void RedisLog::RunWave(const GroupPointer& group, size_t end) {
   std::vector<size_t> hellos;
   for (size_t i = group->next; i < end; ++i) {
     const Command& command = (*group->commands)[i];
-    if (command.kind == CommandKind::kDevice) {
+    if (command.kind == CommandKind::kFeed) {
+      group->outcomes[i] = RefusalOf(Code::kUnsupported, "consumer groups are not on Redis in this version");
+    } else if (command.kind == CommandKind::kDevice) {
       hellos.push_back(i);
     } else if (command.kind == CommandKind::kMembers && !IsGroup(command.conv)) {
       group->outcomes[i] =
@@ -344,6 +347,9 @@ void RedisLog::FinishGroup(const GroupPointer& group) {
       group->outcomes.assign(group->outcomes.size(), UnavailableOutcome(group->failure));
     } else {
       ++counters_.groups;
+    }
+    if (--commits_ == 0) {
+      for (const std::function<void()>& read : std::exchange(reads_, {})) read();
     }
     Settle(group->ticket, [group] { group->done(std::move(group->outcomes)); });
   };

@@ -73,6 +73,14 @@ size_t BytesOf(const PageItem& item) {
 
 }  // namespace
 
+// The first script of a read.
+void RedisLog::RunRead(const char* script, std::vector<std::string> keys, std::vector<std::string> arguments,
+                       Done done) {
+  AfterCommits([this, script, keys = std::move(keys), arguments = std::move(arguments), done = std::move(done)] {
+    Run(script, keys, arguments, done);
+  });
+}
+
 void RedisLog::WhenStable(const std::string& conv, bool stable, Joined done) {
   if (stable || options_.replicas == 0) return done({});
   const ConversationKeys keys(conv);
@@ -164,41 +172,46 @@ void RedisLog::ViewMany(const std::string& user, const std::string& device, cons
 
 void RedisLog::View(std::string_view user, std::string_view device, std::string_view conv, ViewDone done) {
   const TicketPointer ticket = TakeTicket();
-  ViewMany(std::string(user), std::string(device), {Position{std::string(conv), 0, 0}},
-           [this, ticket, done = std::move(done)](Status status, std::vector<Seen> seen) {
-             ConversationView view;
-             if (status.ok() && !seen[0].found) status = UnknownConv();
-             if (status.ok()) view = std::move(seen[0].view);
-             Settle(ticket, [done, status, view] { done(status, view); });
-           });
+  AfterCommits([this, ticket, user = std::string(user), device = std::string(device), conv = std::string(conv),
+                done = std::move(done)] {
+    ViewMany(user, device, {Position{conv, 0, 0}}, [this, ticket, done](Status status, std::vector<Seen> seen) {
+      ConversationView view;
+      if (status.ok() && !seen[0].found) status = UnknownConv();
+      if (status.ok()) view = std::move(seen[0].view);
+      Settle(ticket, [done, status, view] { done(status, view); });
+    });
+  });
 }
 
 void RedisLog::ResumeAt(std::string_view user, std::string_view device, const std::vector<Position>& positions,
                         ResumeDone done) {
   const TicketPointer ticket = TakeTicket();
-  ViewMany(std::string(user), std::string(device), positions,
-           [this, ticket, positions, done = std::move(done)](const Status& status, const std::vector<Seen>& seen) {
-             std::vector<ResumeView> views(status.ok() ? positions.size() : 0);
-             for (size_t i = 0; i < views.size(); ++i) {
-               views[i].view.conv = positions[i].conv;
-               views[i].resume = Resume::kReset;
-               if (!seen[i].found || seen[i].view.epoch == 0) continue;
-               views[i] = {seen[i].view, seen[i].resume, seen[i].keep};
-             }
-             Settle(ticket, [done, status, views = std::move(views)]() mutable { done(status, std::move(views)); });
-           });
+  auto take = [this, ticket, positions, done = std::move(done)](const Status& status, const std::vector<Seen>& seen) {
+    std::vector<ResumeView> views(status.ok() ? positions.size() : 0);
+    for (size_t i = 0; i < views.size(); ++i) {
+      views[i].view.conv = positions[i].conv;
+      views[i].resume = Resume::kReset;
+      if (!seen[i].found || seen[i].view.epoch == 0) continue;
+      views[i] = {seen[i].view, seen[i].resume, seen[i].keep};
+    }
+    Settle(ticket, [done, status, views = std::move(views)]() mutable { done(status, std::move(views)); });
+  };
+  AfterCommits([this, user = std::string(user), device = std::string(device), positions, take = std::move(take)] {
+    ViewMany(user, device, positions, take);
+  });
 }
 
 void RedisLog::Views(std::string_view user, std::string_view device, std::string_view after_conv, size_t limit,
                      ViewsDone done) {
   const TicketPointer ticket = TakeTicket();
-  ViewsFrom(
-      std::make_shared<std::vector<ConversationView>>(), std::string(user), std::string(device),
-      std::string(after_conv), limit,
-      [this, ticket, done = std::move(done)](const Status& status, std::vector<ConversationView> views, bool more) {
-        Settle(ticket,
-               [done, status, views = std::move(views), more]() mutable { done(status, std::move(views), more); });
-      });
+  auto take = [this, ticket, done = std::move(done)](const Status& status, std::vector<ConversationView> views,
+                                                     bool more) {
+    Settle(ticket, [done, status, views = std::move(views), more]() mutable { done(status, std::move(views), more); });
+  };
+  AfterCommits([this, user = std::string(user), device = std::string(device), after = std::string(after_conv), limit,
+                take = std::move(take)] {
+    ViewsFrom(std::make_shared<std::vector<ConversationView>>(), user, device, after, limit, take);
+  });
 }
 
 // A list may name more than there is, so it is read on until there is enough.
@@ -254,12 +267,15 @@ void RedisLog::Pull(const PullQuery& query, PageDone done) {
   if (!query.conv.empty()) {
     walk->listed = walk->came_round = true;
     if (!IsParty(query.user, query.conv)) return WalkDone(walk, UnknownConv());
-    return PageOf(walk, query.conv, true);
+    return AfterCommits([this, walk] { PageOf(walk, walk->query.conv, true); });
   }
   walk->after = query.go_on ? query.go_on->conv : query.after_conv;
   walk->came_round = query.go_on.has_value() || query.after_conv.empty();
-  if (query.go_on && IsParty(query.user, query.go_on->conv)) return PageOf(walk, query.go_on->conv, false);
-  WalkOn(walk);
+  AfterCommits([this, walk] {
+    const std::optional<Position>& go_on = walk->query.go_on;
+    if (go_on && IsParty(walk->query.user, go_on->conv)) return PageOf(walk, go_on->conv, false);
+    WalkOn(walk);
+  });
 }
 
 void RedisLog::WalkOn(const std::shared_ptr<Walk>& walk) {
@@ -352,25 +368,25 @@ void RedisLog::History(const HistoryQuery& query, HistoryDone done) {
   }
   const ConversationKeys keys(query.conv);
   const auto optional = [](const std::optional<uint64_t>& number) { return number ? std::to_string(*number) : ""; };
-  Run("history", {keys.Meta(), keys.Log(), keys.Members()},
-      {KindOf(query.conv), query.user, optional(query.before), optional(query.after),
-       std::to_string(std::max<uint32_t>(1, query.limit)), std::to_string(query.max_bytes),
-       std::to_string(query.conv.size())},
-      [this, ticket, conv = query.conv, done = std::move(done)](const RedisResult& result) {
-        const RedisReply& reply = result.reply;
-        HistoryPage page;
-        Status status = StatusOfRedis(result.status);
-        if (status.ok() && reply.elements.size() < 3) status = reply.elements.empty() ? UnknownConv() : Broken();
-        for (size_t i = 3; status.ok() && i < reply.elements.size(); ++i) {
-          page.items.push_back(ItemFrom(reply.elements[i], conv, NumberAt(reply, 0)));
-        }
-        page.more = status.ok() && TextAt(reply, 1) == "1";
-        WhenStable(conv, !status.ok() || TextAt(reply, 2) == "1",
-                   [this, ticket, done, status, page](const RedisStatus& stable) {
-                     const Status answer = stable.ok() ? status : StatusOfRedis(stable);
-                     Settle(ticket, [done, answer, page] { done(answer, answer.ok() ? page : HistoryPage()); });
-                   });
-      });
+  RunRead("history", {keys.Meta(), keys.Log(), keys.Members()},
+          {KindOf(query.conv), query.user, optional(query.before), optional(query.after),
+           std::to_string(std::max<uint32_t>(1, query.limit)), std::to_string(query.max_bytes),
+           std::to_string(query.conv.size())},
+          [this, ticket, conv = query.conv, done = std::move(done)](const RedisResult& result) {
+            const RedisReply& reply = result.reply;
+            HistoryPage page;
+            Status status = StatusOfRedis(result.status);
+            if (status.ok() && reply.elements.size() < 3) status = reply.elements.empty() ? UnknownConv() : Broken();
+            for (size_t i = 3; status.ok() && i < reply.elements.size(); ++i) {
+              page.items.push_back(ItemFrom(reply.elements[i], conv, NumberAt(reply, 0)));
+            }
+            page.more = status.ok() && TextAt(reply, 1) == "1";
+            WhenStable(conv, !status.ok() || TextAt(reply, 2) == "1",
+                       [this, ticket, done, status, page](const RedisStatus& stable) {
+                         const Status answer = stable.ok() ? status : StatusOfRedis(stable);
+                         Settle(ticket, [done, answer, page] { done(answer, answer.ok() ? page : HistoryPage()); });
+                       });
+          });
 }
 
 void RedisLog::StatusOf(std::string_view conv, std::string_view user, std::string_view device,
@@ -386,22 +402,22 @@ void RedisLog::StatusOf(std::string_view conv, std::string_view user, std::strin
     names.push_back(keys.Window(user, id));
     arguments.push_back(id);
   }
-  Run("status", names, arguments,
-      [this, ticket, name = std::string(conv), done = std::move(done)](const RedisResult& result) {
-        StatusAnswer answer;
-        if (!result.status.ok()) answer.code = Code::kUnavailable;
-        if (TextAt(result.reply, 0) == "UNKNOWN_CONV") answer.code = Code::kUnknownConv;
-        for (size_t i = 2; i < result.reply.elements.size(); ++i) {
-          const RedisReply& found = result.reply.elements[i];
-          answer.found.push_back({TextAt(found, 0), NumberAt(found, 1), NumberAt(found, 2), NumberAt(found, 3),
-                                  NumberAt(found, 4), static_cast<int64_t>(NumberAt(found, 5))});
-        }
-        const bool stable = answer.code != Code::kOk || TextAt(result.reply, 1) == "1";
-        WhenStable(name, stable, [this, ticket, done, answer](const RedisStatus& status) mutable {
-          if (!status.ok()) answer = {.code = Code::kUnavailable};
-          Settle(ticket, [done, answer] { done(answer); });
-        });
-      });
+  RunRead("status", names, arguments,
+          [this, ticket, name = std::string(conv), done = std::move(done)](const RedisResult& result) {
+            StatusAnswer answer;
+            if (!result.status.ok()) answer.code = Code::kUnavailable;
+            if (TextAt(result.reply, 0) == "UNKNOWN_CONV") answer.code = Code::kUnknownConv;
+            for (size_t i = 2; i < result.reply.elements.size(); ++i) {
+              const RedisReply& found = result.reply.elements[i];
+              answer.found.push_back({TextAt(found, 0), NumberAt(found, 1), NumberAt(found, 2), NumberAt(found, 3),
+                                      NumberAt(found, 4), static_cast<int64_t>(NumberAt(found, 5))});
+            }
+            const bool stable = answer.code != Code::kOk || TextAt(result.reply, 1) == "1";
+            WhenStable(name, stable, [this, ticket, done, answer](const RedisStatus& status) mutable {
+              if (!status.ok()) answer = {.code = Code::kUnavailable};
+              Settle(ticket, [done, answer] { done(answer); });
+            });
+          });
 }
 
 void RedisLog::MembersOf(std::string_view conv, MembersDone done) {
@@ -412,17 +428,17 @@ void RedisLog::MembersOf(std::string_view conv, MembersDone done) {
     return Settle(ticket, [done = std::move(done), list] { done(Status::Ok(), list); });
   }
   const ConversationKeys keys(conv);
-  Run("conversation_members", {keys.Meta(), keys.Members()}, {},
-      [this, ticket, name = std::string(conv), done = std::move(done)](const RedisResult& result) {
-        std::shared_ptr<MemberList> list;
-        if (result.reply.elements.size() == 2) {
-          list = std::make_shared<MemberList>();
-          for (const RedisReply& user : result.reply.elements[1].elements) list->push_back(user.text);
-          std::sort(list->begin(), list->end());
-          members_.insert_or_assign(name, Members{TextAt(result.reply, 0), list});
-        }
-        Settle(ticket, [done, status = StatusOfRedis(result.status), list] { done(status, list); });
-      });
+  RunRead("conversation_members", {keys.Meta(), keys.Members()}, {},
+          [this, ticket, name = std::string(conv), done = std::move(done)](const RedisResult& result) {
+            std::shared_ptr<MemberList> list;
+            if (result.reply.elements.size() == 2) {
+              list = std::make_shared<MemberList>();
+              for (const RedisReply& user : result.reply.elements[1].elements) list->push_back(user.text);
+              std::sort(list->begin(), list->end());
+              members_.insert_or_assign(name, Members{TextAt(result.reply, 0), list});
+            }
+            Settle(ticket, [done, status = StatusOfRedis(result.status), list] { done(status, list); });
+          });
 }
 
 }  // namespace everyonce

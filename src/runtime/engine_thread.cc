@@ -7,13 +7,26 @@
 namespace everyonce {
 
 EngineThread::EngineThread(std::unique_ptr<Log> log, EngineOptions options, std::function<void()> wake)
-    : wake_(std::move(wake)), log_(std::move(log)) {
-  engine_ = std::make_unique<Engine>(log_.get(), std::move(options));
+    : EngineThread(std::move(wake)) {
+  Start(std::move(log), std::move(options));
+}
+
+EngineThread::EngineThread(std::function<void()> wake) : wake_(std::move(wake)) {
   uv_loop_init(&loop_);
   uv_async_init(&loop_, &async_, [](uv_async_t* handle) { static_cast<EngineThread*>(handle->data)->StepAll(); });
   uv_timer_init(&loop_, &timer_);
   async_.data = this;
   timer_.data = this;
+  // Until it starts they keep no loop busy.
+  uv_unref(reinterpret_cast<uv_handle_t*>(&async_));
+}
+
+void EngineThread::Start(std::unique_ptr<Log> log, EngineOptions options) {
+  log_ = std::move(log);
+  engine_ = std::make_unique<Engine>(log_.get(), std::move(options));
+  // In the next turn of the loop: it is called in the middle of the log's own work.
+  log_->OnAnswered([this] { uv_async_send(&async_); });
+  uv_ref(reinterpret_cast<uv_handle_t*>(&async_));
   thread_ = std::thread([this] { Run(); });
   Signal();  // what is due by itself is due from the beginning
 }
@@ -29,6 +42,8 @@ EngineThread::~EngineThread() {
       std::this_thread::yield();
     }
     Join();
+  } else if (engine_ == nullptr && !finished_) {
+    CloseLoop();  // never started
   }
   Input* input = nullptr;
   while (inbox_.pop(input)) delete input;
@@ -88,6 +103,10 @@ void EngineThread::Join() {
   if (!thread_.joinable()) return;
   thread_.join();
   // Only now: until here this thread may still have signalled the loop.
+  CloseLoop();
+}
+
+void EngineThread::CloseLoop() {
   uv_close(reinterpret_cast<uv_handle_t*>(&async_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
   uv_run(&loop_, UV_RUN_DEFAULT);
@@ -127,7 +146,7 @@ void EngineThread::StepAll() {
     if (took && drain_wanted_.exchange(false, std::memory_order_seq_cst)) drained_ = true;
     Publish();
     if (!GiveOut()) return;
-    if (stopping_ && !engine_->HasWork()) return Finish();
+    if (stopping_ && !engine_->HasWork() && !engine_->IsCommitting()) return Finish();
     if (!took && !engine_->HasWork()) break;
   }
   // Refused while the queue was already empty: no item will come to report on.
@@ -230,6 +249,7 @@ bool EngineThread::GiveOut() {
 // Everything that was taken in is decided and given out: close the store, say so, end.
 void EngineThread::Finish() {
   finished_ = true;
+  log_->Close();  // what is still read is answered while there is someone to take it
   engine_.reset();
   log_.reset();
   blocked_ = std::make_unique<OutputBatch>();

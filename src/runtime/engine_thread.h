@@ -29,6 +29,11 @@ class EngineThread {
  public:
   // `log` is owned, and destroyed (its store closed) on the engine thread before kStopped is given out.
   EngineThread(std::unique_ptr<Log> log, EngineOptions options, std::function<void()> wake);
+  // The same in two steps, for a log that lives on this thread's loop: it is made on loop(), which its maker may run
+  // until it is open, and handed to Start. Where Start is never called the log must be gone before this is.
+  explicit EngineThread(std::function<void()> wake);
+  uv_loop_t* loop() { return &loop_; }
+  void Start(std::unique_ptr<Log> log, EngineOptions options);
   // Stops and joins if Stop was not called: what was taken in is decided, nothing is given out any more.
   ~EngineThread();
   EngineThread(const EngineThread&) = delete;
@@ -61,6 +66,7 @@ class EngineThread {
   static constexpr size_t kMaxBytesPerStep = 2u << 20;
   static constexpr size_t kMaxPacketsPerStep = 4096;
 
+  void CloseLoop();
   void Run();
   bool Flush();
   void Signal();

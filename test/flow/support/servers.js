@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -34,6 +35,19 @@ export function makeDirectory() {
   return directory;
 }
 
+/** Where set, to a Redis that is the tests' own: what has no directory of its own is kept there, each time from nothing. */
+const REDIS = process.env.EVERYONCE_FLOW_REDIS;
+
+/** @param {import('../../../lib/server/options.js').ServerOptions} options */
+async function onRedis({ data: _data, memory: _memory, ...options }) {
+  const { port } = new URL(/** @type {string} */ (REDIS));
+  const socket = connect(Number(port), '127.0.0.1');
+  socket.write('FLUSHALL\r\n');
+  await once(socket, 'data');
+  socket.destroy();
+  return { redis: REDIS, ...options };
+}
+
 /**
  * A server in this process, on a free port.
  *
@@ -41,8 +55,10 @@ export function makeDirectory() {
  */
 export async function startServer(options = {}) {
   const wayIn = options.authenticate || options.jwtSecret || options.jwks ? {} : { insecure: true };
-  const data = options.memory ? undefined : join(makeDirectory(), 'data');
-  const server = createServer({ ...wayIn, data, ...options });
+  const inRedis = REDIS !== undefined && options.data === undefined && options.redis === undefined;
+  const data = options.memory || inRedis ? undefined : join(makeDirectory(), 'data');
+  const store = inRedis ? await onRedis(options) : { data, ...options };
+  const server = createServer({ ...wayIn, ...store });
   onCleanUp(() => server.close());
   const { port } = await server.listen(0);
   return Object.assign(server, { port });

@@ -40,11 +40,25 @@ describe('options', () => {
     assert.equal(settings.limits.rate, 100);
   });
 
-  it('refuses options of later versions by name', () => {
-    for (const option of ['redis']) {
-      refuses({ insecure, [option]: {} }, 'UNSUPPORTED', option);
-    }
-    refuses({ insecure, durability: { replicas: 1 } }, 'UNSUPPORTED', 'durability.replicas');
+  it('reads what is on Redis, and what it leaves to it', () => {
+    assert.equal(readOptions({ insecure }).redis, null);
+    const { data, redis } = readOptions({
+      insecure,
+      redis: 'redis://cache',
+      durability: { replicas: 2, timeoutMs: 50 },
+    });
+    assert.equal(data, null);
+    assert.deepEqual(redis, { nodes: ['redis://cache'], cluster: false, replicas: 2, replicaTimeoutMs: 50 });
+    const nodes = ['redis://one:7000', 'rediss://two:7001'];
+    assert.deepEqual(readOptions({ insecure, redis: { nodes } }).redis, {
+      nodes,
+      cluster: undefined,
+      replicas: 0,
+      replicaTimeoutMs: 1000,
+    });
+    refuses({ insecure, redis: 'http://cache' }, 'BAD_OPTION', 'redis');
+    refuses({ insecure, redis: 'redis://cache', data: './data' }, 'BAD_OPTION', 'data');
+    refuses({ insecure, durability: { replicas: 1 } }, 'BAD_OPTION', 'durability.replicas');
   });
 
   it('reads what is removed', () => {

@@ -26,7 +26,7 @@ uint64_t EngineHarness::Received::integer(std::string_view key) const {
   return text.empty() ? 0 : std::stoull(text);
 }
 
-EngineHarness::EngineHarness(EngineOptions options, std::unique_ptr<Kv> kv) {
+EngineHarness::EngineHarness(EngineOptions options, std::unique_ptr<Kv> kv, bool deferred) {
   if (kv == nullptr) kv = std::make_unique<MemoryKv>();
   EmbeddedLogOptions log_options;
   log_options.random = [state = uint64_t{1}]() mutable { return state = state * 6364136223846793005u + 1; };
@@ -34,6 +34,11 @@ EngineHarness::EngineHarness(EngineOptions options, std::unique_ptr<Kv> kv) {
   Status status;
   log_ = OpenEmbeddedLog(std::move(kv), std::move(log_options), &status);
   EXPECT_TRUE(status.ok()) << status.message;
+  if (deferred) {
+    auto later = std::make_unique<DeferredLog>(std::move(log_));
+    deferred_ = later.get();
+    log_ = std::move(later);
+  }
   engine_ = std::make_unique<Engine>(log_.get(), std::move(options));
 }
 
@@ -57,6 +62,12 @@ void EngineHarness::Receive(uint32_t id, std::string_view frame) {
 }
 
 void EngineHarness::Step() {
+  for (StepWithoutAnswers(); deferred_ != nullptr && deferred_->waiting(); StepWithoutAnswers()) {
+    deferred_->AnswerOne();
+  }
+}
+
+void EngineHarness::StepWithoutAnswers() {
   do {
     engine_->Step(now);
     Collect();

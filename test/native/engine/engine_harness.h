@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/deferred_log.h"
 #include "engine/engine.h"
 #include "log/embedded_log.h"
 #include "log/kv.h"
@@ -31,7 +32,8 @@ class EngineHarness {
     std::string bytes;  // kAuthenticate, kAnswer, kEvent
   };
 
-  explicit EngineHarness(EngineOptions options = {}, std::unique_ptr<Kv> kv = nullptr);
+  // `deferred`: the log answers later, and Step gives the answers one by one, with a step behind each.
+  explicit EngineHarness(EngineOptions options = {}, std::unique_ptr<Kv> kv = nullptr, bool deferred = false);
 
   // A connection up to its welcome, which is returned.
   Received Connect(uint32_t id, std::string_view user, std::string_view device, uint64_t pe = 1,
@@ -40,6 +42,7 @@ class EngineHarness {
   void Receive(uint32_t id, std::string_view frame);
   void Queue(uint32_t id, std::string_view frame);  // in, without a step
   void Step();
+  void StepWithoutAnswers();           // what the log is asked from here on waits for the next Step
   void Advance(int64_t milliseconds);  // time, and a step
 
   // What connection `id` got since the last call, in order.
@@ -61,6 +64,7 @@ class EngineHarness {
   void Split(uint32_t id, std::string_view frame);
 
   std::unique_ptr<Log> log_;
+  DeferredLog* deferred_ = nullptr;
   std::unique_ptr<Engine> engine_;
   std::map<uint32_t, std::vector<Received>> received_;
   std::map<uint32_t, uint32_t> closed_;

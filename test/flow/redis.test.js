@@ -1,0 +1,125 @@
+// createServer({ redis }): what the embedded store does, on a real Redis. The log itself is held to the conformance suite
+// in test/native/redis; here it is the whole server, over real sockets.
+import assert from 'node:assert/strict';
+import { EveryonceError } from '../../lib/protocol/errors.js';
+import { createServer } from '../../lib/server/server.js';
+import { login } from './support/raw-client.js';
+import { say, startRedis } from './support/redis.js';
+import { cleanUp, startServer } from './support/servers.js';
+
+const DM = 'dm:alice:bob';
+const GROUP = 'g:team';
+const id = (n) => `message-${String(n).padStart(4, '0')}`;
+
+describe('flow: on Redis', () => {
+  afterEach(cleanUp);
+
+  it('acks, delivers, and answers a repeat as the first time', async () => {
+    const redis = await startRedis('--appendonly', 'yes', '--appendfsync', 'always');
+    const server = await startServer({ data: undefined, redis: redis.url });
+    const alice = await login(server, 'alice');
+    const bob = await login(server, 'bob');
+    const first = await alice.say(DM, id(1), { text: 'hi' }, { n: 1 });
+    assert.deepEqual([first.t, first.seq, first.safe], ['ack', 1, 'disk']);
+    assert.deepEqual(await alice.say(DM, id(1), { text: 'hi' }, { n: 1 }), { ...first, dup: true });
+    const came = await bob.take('msg');
+    assert.deepEqual([came.seq, came.from, came.body], [1, 'alice', { text: 'hi' }]);
+    await alice.say(DM, id(2), 'again', { n: 2 });
+    const pushed = await bob.take('msg');
+    assert.deepEqual([pushed.seq, pushed.body], [2, 'again']);
+  });
+
+  it('keeps everything over a restart of the server', async () => {
+    const redis = await startRedis();
+    const first = await startServer({ data: undefined, redis: redis.url });
+    const alice = await login(first, 'alice');
+    for (let n = 1; n <= 5; n++) await alice.say(DM, id(n), { n }, { n });
+    await first.createConversation({ conv: GROUP, creator: 'alice', members: ['bob', 'carol'] });
+    await first.publish({ conv: GROUP, from: 'alice', id: 'published-1', body: 'all' });
+    await first.close();
+    const second = await startServer({ data: undefined, redis: redis.url });
+    const bob = await login(second, 'bob');
+    const convs = Object.fromEntries(bob.welcome.convs.map((view) => [view.conv, view]));
+    assert.deepEqual([convs[DM].head, convs[DM].unread], [5, 5]);
+    assert.deepEqual([convs[GROUP].head, convs[GROUP].unread], [2, 1]);
+    const again = await second.publish({ conv: GROUP, from: 'alice', id: 'published-1', body: 'all' });
+    assert.deepEqual([again.seq, again.dup], [2, true]);
+    const { items } = await second.history(DM, { limit: 10 });
+    assert.deepEqual(
+      items.map((item) => item.seq),
+      [1, 2, 3, 4, 5],
+    );
+  });
+
+  it('a Redis that dies and comes back loses nothing that was acked, and the server goes on', async () => {
+    const redis = await startRedis('--appendonly', 'yes', '--appendfsync', 'always');
+    const server = await startServer({ data: undefined, redis: redis.url });
+    const alice = await login(server, 'alice');
+    await alice.say(DM, id(1), 1, { n: 1 });
+    await redis.kill();
+    const waiting = alice.say(DM, id(2), 2, { n: 2 });
+    await redis.start();
+    // Its answer may have been lost with the connection: then the same again tells.
+    let answer = await waiting;
+    while (answer.code === 'unavailable') answer = await alice.say(DM, id(2), 2, { n: 2 });
+    assert.deepEqual([answer.t, answer.seq], ['ack', 2]);
+    assert.equal((await server.history(DM, { limit: 10 })).items.length, 2);
+  });
+
+  it('says at the start what is wrong, by code, without the password', async () => {
+    const redis = await startRedis('--requirepass', 'hunter2');
+    const tries = [
+      [`redis://:guess@127.0.0.1:${redis.port}`, 'REDIS_AUTH'],
+      [`redis://127.0.0.1:${redis.port}`, 'REDIS_AUTH'],
+      ['redis://127.0.0.1:1', 'REDIS_UNREACHABLE'],
+      [`rediss://:guess@127.0.0.1:${redis.port}`, 'TLS_UNAVAILABLE'],
+      ['redis://:guess@127.0.0.1:port', 'BAD_OPTION'],
+      [{ nodes: [`redis://:hunter2@127.0.0.1:${redis.port}`], cluster: true }, 'REDIS_WRONG_SERVER'],
+    ];
+    for (const [url, code] of tries) {
+      assert.throws(
+        () => createServer({ insecure: true, redis: url }),
+        (error) =>
+          error instanceof EveryonceError &&
+          error.code === code &&
+          error.option === 'redis' &&
+          !/guess|hunter2/.test(error.message),
+        String(code),
+      );
+    }
+  });
+
+  it('warns of settings that make less true than an ack says', async () => {
+    const redis = await startRedis('--maxmemory', '100mb', '--maxmemory-policy', 'allkeys-lru');
+    const warnings = [];
+    const logger = { warn: (_about, message) => warnings.push(message) };
+    await startServer({ data: undefined, redis: redis.url, durability: { replicas: 1 }, logger });
+    assert.match(warnings.join('\n'), /allkeys-lru/);
+    assert.match(warnings.join('\n'), /has 0 replicas, and 1 are wanted/);
+    await startServer({ data: undefined, redis: redis.url, logger });
+    assert.match(warnings.at(-1), /appendonly/);
+    assert.equal(await say(redis.port, 'CONFIG SET maxmemory-policy noeviction'), '+OK');
+  });
+
+  it('refuses options that are not on Redis yet, by name', () => {
+    const redis = 'redis://127.0.0.1:6379';
+    for (const [options, code, option] of [
+      [{ data: './x' }, 'BAD_OPTION', 'data'],
+      [{ memory: true }, 'BAD_OPTION', 'memory'],
+      [{ retention: { days: 1 } }, 'UNSUPPORTED', 'retention'],
+      [{ dedup: { tokens: 'required' } }, 'UNSUPPORTED', 'dedup.tokens'],
+      [{ durability: { fsync: true } }, 'BAD_OPTION', 'durability.fsync'],
+      [{ durability: { replicas: -1 } }, 'BAD_OPTION', 'durability.replicas'],
+      [{ durability: { timeoutMs: 0 } }, 'BAD_OPTION', 'durability.timeoutMs'],
+      [{ redis: 6379 }, 'BAD_OPTION', 'redis'],
+      [{ redis: { nodes: [] } }, 'BAD_OPTION', 'redis.nodes'],
+      [{ redis: { url: redis } }, 'BAD_OPTION', 'redis.url'],
+    ]) {
+      assert.throws(
+        () => createServer({ insecure: true, redis, ...options }),
+        (error) => error.code === code && error.option === option,
+        option,
+      );
+    }
+  });
+});
