@@ -1,7 +1,7 @@
 -- Who is in a group: create, add, remove, leave. Each change is a message with a seq of its own (protocol.md,
 -- Conversations).
 --
--- KEYS[1] meta  [2] log  [3] members  [4] senders  [5] (unused by this act) older n
+-- KEYS[1] catalogue  [2] groups  [3] feed of the partition  [4] meta  [5] log  [6] members  [7] senders  [8] older n
 -- ARGV[1] create | add | remove | leave  [2] user  [3] device  [4] pe  [5] pe that is known elsewhere
 --   [6] the authorize hook's word: 1, 0, or empty  [7] 1: history for all  [8] 1: the named users' lists name the group
 --   [9] now, Unix ms  [10] the epoch that a history beginning now would have  [11] mid  [12…] users, sorted, each once
@@ -12,8 +12,8 @@
 -- @include producer
 -- @include append
 local act, user, pe, known_pe, allowed = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local c = load_conversation(KEYS[1], KEYS[2], KEYS[3], false)
-local p = load_producer(KEYS[4], KEYS[5], user .. '/' .. ARGV[3])
+local c = load_conversation(KEYS[4], KEYS[5], KEYS[6], false)
+local p = load_producer(KEYS[7], KEYS[8], user .. '/' .. ARGV[3], c.floor)
 if not admit(p, pe, known_pe) then return {'FENCED', txt(math.max(p.pe, known_pe))} end
 local named = {}
 for i = 12, #ARGV do named[#named + 1] = ARGV[i] end

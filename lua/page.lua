@@ -5,17 +5,17 @@
 -- ARGV[1] kind of conversation (d, g)  [2] user  [3] device  [4] newest | oldest  [5] 1: hold (a full set of ranges changes
 --   nothing)  [6] items that still go in  [7] bytes that still go in  [8] 1: the page is still empty, so one item goes in
 --   whatever its size  [9] 1: tell what is covered also where nothing is needed  [10] epoch and [11] seq where a walk goes
---   on (empty: it begins)  [12] bytes of the conversation's name
--- Replies: {} none of the user's, or {epoch, complete, from, to, position-seq, finished, stable, {view}, {item}…}: from..to
---   covered (0 0: nothing told), complete 1: the conversation ends in this page, finished 1: `view` is told. An item is
---   {seq mid from device n id type body at}, or {from to} for what may not be seen
+--   on (empty: it begins)  [12] bytes of the conversation's name  [13] bytes of an archived message (0: no archive)
+-- Replies: {} none of the user's, or {epoch, complete, from, to, position-seq, finished, stable, {view}, items left, bytes
+--   left, {item}…}: from..to covered (0 0: nothing told), complete 1: the conversation ends in this page, finished 1:
+--   `view` is told. An item is {seq mid from device n id type body at}, or a hole {from to reason}
 -- @include conversation
 -- @include settled
+-- @include filler
 local user, device = ARGV[2], ARGV[3]
 local newest, hold, always = ARGV[4] == 'newest', ARGV[5] == '1', ARGV[9] == '1'
-local items_left, bytes_left, empty = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
-local name_bytes, who = tonumber(ARGV[12]), user .. '/' .. device
-local KEYS_AND_NUMBERS = 192
+local page = new_page(tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1', tonumber(ARGV[12]), tonumber(ARGV[13]))
+local archived, who = page.archived > 0, user .. '/' .. device
 
 local c = load_conversation(KEYS[1], KEYS[2], KEYS[3], ARGV[1] == 'd')
 local spans = (c.exists or c.direct) and spans_of(c, user) or nil
@@ -24,29 +24,14 @@ local ranges = load_ranges(c, KEYS[4], who)
 local limit = visible_head(c, spans)
 local settled = c.head > 0 and settled_up_to(c, spans, ranges, who) or 0
 
-local items = {}
-local function take(bytes)
-  if items_left < 1 or (bytes > bytes_left and not empty) then return false end
-  items_left, bytes_left, empty = items_left - 1, math.max(0, bytes_left - bytes), false
-  return true
-end
-local function add_hole(from, to)
-  if not take(KEYS_AND_NUMBERS + name_bytes) then return false end
-  items[#items + 1] = {txt(from), txt(to)}
-  return true
-end
-local function add_message(seq, r)
-  if not take(KEYS_AND_NUMBERS + name_bytes + #r.f + #r.d + #r.i + #r.t + #r.b) then return false end
-  items[#items + 1] = {txt(seq), r.m, r.f, r.d, r.n, r.i, r.t, r.b, r.a}
-  return true
-end
 local function answer(complete, from, to, position, finished)
   local view = finished and view_of(c, spans, KEYS[4], KEYS[5], user, device) or {}
   local reply = {txt(c.epoch), complete and '1' or '0', txt(from), txt(to), txt(position), finished and '1' or '0',
-    c.head > c.stable and '0' or '1', view}
-  for _, item in ipairs(items) do reply[#reply + 1] = item end
+    c.head > c.stable and '0' or '1', view, txt(page.items_left), txt(page.bytes_left)}
+  for _, item in ipairs(page.items) do reply[#reply + 1] = item end
   return reply
 end
+local function hole_at(seq) return redis.error_reply('EVERYONCE a hole at seq ' .. txt(seq)) end
 
 if limit == 0 then return answer(true, 0, 0, 0, false) end
 local go_on
@@ -58,6 +43,15 @@ end
 local nothing_left = settled >= limit
 if nothing_left and not always then return answer(true, 0, 0, 0, false) end
 
+-- What was removed, from `seq` up: nil, no room; else the next seq. With an archive only what is needed of it.
+local function over_removed(seq, last)
+  local to = math.min(c.floor, last)
+  if archived then to = end_of_wanted(spans, ranges, seq, to) end
+  to = add_removed(page, seq, to)
+  return to and to + 1
+end
+local function is_removed(seq) return seq <= c.floor and (not archived or next_visible(spans, seq) == seq) end
+
 if not newest then
   if nothing_left then return answer(true, limit, limit, limit, true) end
   if go_on and go_on > settled and go_on >= limit then return answer(true, 0, 0, 0, false) end
@@ -66,29 +60,33 @@ if not newest then
   local chunk, at = {}, 1
   while seq <= limit and not full do
     local visible = math.min(next_visible(spans, seq), limit + 1)
-    if visible > seq then
-      full = not add_hole(seq, visible - 1)
-      if not full then seq = visible end
-    elseif next_unacked(ranges, seq) > seq then
+    if next_unacked(ranges, seq) > seq then
       seq = next_unacked(ranges, seq)
+    elseif is_removed(seq) then
+      local following = over_removed(seq, limit)
+      full, seq = following == nil, following or seq
+    elseif visible > seq then
+      full = not add_hole(page, seq, visible - 1)
+      if not full then seq = visible end
     else
       local own_end = end_of_own_run(c, who, seq, limit)
       if own_end >= seq then
         seq = own_end + 1
-      elseif items_left < 1 then
+      elseif page.items_left < 1 then
         full = true
       else
         -- Read ahead some: one look-up for many messages.
         while chunk[at] and chunk[at].seq < seq do at = at + 1 end
         if not chunk[at] or chunk[at].seq ~= seq then
           chunk, at = {}, 1
-          local found = redis.call('XRANGE', c.log, txt(seq) .. '-0', txt(limit) .. '-0', 'COUNT', math.min(items_left, 32))
+          local count = math.min(page.items_left, 32)
+          local found = redis.call('XRANGE', c.log, txt(seq) .. '-0', txt(limit) .. '-0', 'COUNT', count)
           for i, entry in ipairs(found) do
             chunk[i] = {seq = tonumber(string.match(entry[1], '^%d+')), record = record_of(entry[2])}
           end
-          if not chunk[1] or chunk[1].seq ~= seq then return redis.error_reply('EVERYONCE a hole at seq ' .. txt(seq)) end
+          if not chunk[1] or chunk[1].seq ~= seq then return hole_at(seq) end
         end
-        full = not add_message(seq, chunk[at].record)
+        full = not add_message(page, seq, chunk[at].record)
         if not full then seq = seq + 1 end
       end
     end
@@ -111,8 +109,11 @@ if not hold and #ranges >= MAX_RANGES then
   local seq, full = settled + 1, false
   while seq <= last and not full do
     local visible = math.min(next_visible(spans, seq), last + 1)
-    if visible > seq then
-      full = not add_hole(seq, visible - 1)
+    if is_removed(seq) then
+      local following = over_removed(seq, last)
+      full, seq = following == nil, following or seq
+    elseif visible > seq then
+      full = not add_hole(page, seq, visible - 1)
       if not full then seq = visible end
     else
       local own_end = end_of_own_run(c, who, seq, last)
@@ -120,12 +121,13 @@ if not hold and #ranges >= MAX_RANGES then
         seq = own_end + 1
       else
         local r = read_log(c, seq)
-        if not r then return redis.error_reply('EVERYONCE a hole at seq ' .. txt(seq)) end
-        full = not add_message(seq, r)
+        if not r then return hole_at(seq) end
+        full = not add_message(page, seq, r)
         if not full then seq = seq + 1 end
       end
     end
   end
+  local items = page.items
   for i = 1, math.floor(#items / 2) do items[i], items[#items + 1 - i] = items[#items + 1 - i], items[i] end
   if seq == settled + 1 then return answer(false, 0, 0, 0, false) end
   return answer(false, settled + 1, seq - 1, go_on and tonumber(ARGV[11]) or 0, false)
@@ -134,19 +136,26 @@ local top = (go_on and go_on > 0) and math.min(limit, go_on - 1) or limit
 if settled >= top then return answer(true, 0, 0, 0, false) end
 local seq, full = top, false
 while seq > settled and not full do
+  if seq <= c.floor then
+    seq = math.max(previous_unacked(ranges, seq), settled)
+    if seq <= settled then break end
+  end
   local visible = previous_visible(spans, seq)
-  if visible < seq then
-    full = not add_hole(math.max(visible, settled) + 1, seq)
+  if is_removed(seq) then
+    local from = add_removed_below(page, archived and start_of_wanted(spans, ranges, seq, settled + 1) or settled + 1, seq)
+    full, seq = from == nil, from and from - 1 or seq
+  elseif visible < seq then
+    full = not add_hole(page, math.max(visible, settled) + 1, seq)
     if not full then seq = math.max(visible, settled) end
   elseif previous_unacked(ranges, seq) < seq then
     seq = previous_unacked(ranges, seq)
   else
     local r = read_log(c, seq)
-    if not r then return redis.error_reply('EVERYONCE a hole at seq ' .. txt(seq)) end
+    if not r then return hole_at(seq) end
     if r.who == who then
-      seq = seq - math.min(seq, math.max(r.run, 1))
+      seq = math.max(seq - math.min(seq, math.max(r.run, 1)), c.floor)
     else
-      full = not add_message(seq, r)
+      full = not add_message(page, seq, r)
       if not full then seq = seq - 1 end
     end
   end

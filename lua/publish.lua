@@ -1,5 +1,6 @@
 -- Sends, of one partition and in order: dedupe → membership → number → append, all of them in one act.
 --
+-- KEYS[1] catalogue  [2] groups  [3] feed of the partition
 -- KEYS per send (7): meta, log, members, senders of the conversation; own messages of the user there; older n of the
 --   device there; the id without n in its window (any key of the partition where there is an n)
 -- ARGV[1] now, Unix ms  [2] the epoch that a history beginning now would have  [3] window of ids without n, ms
@@ -21,8 +22,8 @@ local now, candidate, window_ms, touch = tonumber(ARGV[1]), tonumber(ARGV[2]), t
 local conversations, producers, own, windows, touched = {}, {}, {}, {}, {}
 local saved_conversations, saved_producers, own_order, window_order = {}, {}, {}, {}
 
-local function duplicate(c, seq, id)
-  local r = read_log(c, seq)
+local function duplicate(c, p, seq, id)
+  local r = answer_of(c, p, seq)
   if not r then return {'TOO_OLD'} end
   if r.i ~= id then return {'CONFLICT'} end
   touched[c.meta] = true
@@ -46,7 +47,7 @@ local function numbered(c, p, n, id, package)
   local a = parse_slot(text)
   for i, known in ipairs(a.ids) do
     if known == id then
-      if a.kind == 'A' then return duplicate(c, a.seq + i - 1, id) end
+      if a.kind == 'A' then return duplicate(c, p, a.seq + i - 1, id) end
       return {'NACK', a.code, a.message}
     end
   end
@@ -85,7 +86,7 @@ local function send(s)
   local who = s.user .. '/' .. s.device
   local p = producers[s.senders .. who]
   if not p then
-    p = load_producer(s.senders, s.blocks, who)
+    p = load_producer(s.senders, s.blocks, who, c.floor)
     producers[s.senders .. who] = p
     saved_producers[#saved_producers + 1] = p
   end
@@ -96,10 +97,12 @@ local function send(s)
   if s.n == 0 then
     local known = windows[s.window] or redis.call('GET', s.window)
     if known then
-      local seq, at, print = string.match(known, '(%d+) (%d+) (%S+)')
-      if now - tonumber(at) < window_ms then
+      -- Its own mid and time: they outlive the record.
+      local seq, since, print, mid, at = string.match(known, '^(%d+) (%d+) (%S+) (%d+) (%d+)')
+      if now - tonumber(since) < window_ms then
         if print ~= s.print then return {'CONFLICT'} end
-        return duplicate(c, tonumber(seq), s.id)
+        touched[c.meta] = true
+        return {'DUP', seq, txt(epoch_of(c, tonumber(seq))), at, mid}
       end
     end
     if not member then return {'UNKNOWN_CONV'} end
@@ -107,7 +110,7 @@ local function send(s)
     append(c, m, now, candidate)
     note_own(s.own, m.seq)
     if not windows[s.window] then window_order[#window_order + 1] = s.window end
-    windows[s.window] = txt(m.seq) .. ' ' .. txt(now) .. ' ' .. s.print
+    windows[s.window] = table.concat({txt(m.seq), txt(now), s.print, m.mid, m.at, s.device}, ' ')
     return stored(c, m, s.version)
   end
 
@@ -170,7 +173,7 @@ local function send(s)
   return stored(c, first, s.version)
 end
 
-local replies, k, a = {}, 1, 5
+local replies, k, a = {}, 4, 5
 while k + 6 <= #KEYS do
   local s = {meta = KEYS[k], log = KEYS[k + 1], members = KEYS[k + 2], senders = KEYS[k + 3], own = KEYS[k + 4],
     blocks = KEYS[k + 5], window = KEYS[k + 6], direct = ARGV[a] == 'd', user = ARGV[a + 1], device = ARGV[a + 2],

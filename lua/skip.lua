@@ -11,7 +11,7 @@ local c = load_conversation(KEYS[1], KEYS[2], KEYS[3], ARGV[1] == 'd')
 if not c.exists and not c.direct then return {'UNKNOWN_CONV'} end
 local spans = spans_of(c, user)
 if not spans then return {'UNKNOWN_CONV'} end
-local p = load_producer(KEYS[4], KEYS[5], user .. '/' .. device)
+local p = load_producer(KEYS[4], KEYS[5], user .. '/' .. device, c.floor)
 if not p.known and not is_member(spans) then return {'UNKNOWN_CONV'} end
 if not admit(p, pe, known_pe) then return {'FENCED', txt(math.max(p.pe, known_pe))} end
 if from < 1 or to < from or to > 9007199254740991 then

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] meta  [2] log  [3] members  [4] senders  [5] older n of the device  [6…] per id, the window's key of it
 -- ARGV[1] kind of conversation (d, g)  [2] user  [3] device  [4…] ids
--- Replies: {UNKNOWN_CONV}, or {OK, stable, {id n seq epoch mid at}…}
+-- Replies: {UNKNOWN_CONV}, or {OK, stable, {id…} stored and removed since, with all that could be told, {id n seq epoch mid at}…}
 -- @include conversation
 -- @include producer
 local user, device = ARGV[2], ARGV[3]
@@ -10,8 +10,9 @@ local who = user .. '/' .. device
 local c = load_conversation(KEYS[1], KEYS[2], KEYS[3], ARGV[1] == 'd')
 if not c.exists and not c.direct then return {'UNKNOWN_CONV'} end
 if not spans_of(c, user) then return {'UNKNOWN_CONV'} end
-local p = load_producer(KEYS[4], KEYS[5], who)
-local reply, wanted, left = {'OK', c.head > c.stable and '0' or '1'}, {}, 0
+local p = load_producer(KEYS[4], KEYS[5], who, c.floor)
+local unknown = {}
+local reply, wanted, left = {'OK', c.head > c.stable and '0' or '1', unknown}, {}, 0
 for i = 4, #ARGV do
   if not wanted[ARGV[i]] then left = left + 1 end
   wanted[ARGV[i]] = KEYS[i + 2]
@@ -19,9 +20,13 @@ end
 
 local function offer(seq, n, id)
   if not wanted[id] then return end
-  local r = read_log(c, seq)
-  if not r or r.i ~= id or r.who ~= who or tonumber(r.n) ~= n then return end
-  reply[#reply + 1] = {id, r.n, txt(seq), txt(epoch_of(c, seq)), r.m, r.a}
+  local r = answer_of(c, p, seq)
+  -- Gone with its mid: it was stored, and nothing tells any more what it got.
+  if not r then unknown[#unknown + 1] = id end
+  if r then
+    if r.i ~= id or (r.who and (r.who ~= who or tonumber(r.n) ~= n)) then return end
+    reply[#reply + 1] = {id, txt(n), txt(seq), txt(epoch_of(c, seq)), r.m, r.a}
+  end
   wanted[id] = nil
   left = left - 1
 end
@@ -48,6 +53,7 @@ if left > 0 and p.last > WINDOW then
 end
 for id, window in pairs(wanted) do
   local known = redis.call('GET', window)
-  if known then offer(tonumber(string.match(known, '^%d+')), 0, id) end
+  local seq, mid, at, by = string.match(known or '', '^(%d+) %d+ %S+ (%d+) (%d+) (%S+)$')
+  if by == device then reply[#reply + 1] = {id, '0', seq, txt(epoch_of(c, tonumber(seq))), mid, at} end
 end
 return reply

@@ -18,6 +18,7 @@ local function begin_epoch_if_due(c, candidate)
   c.epoch = math.max(c.epoch + 1, candidate)
   c.epochs[#c.epochs + 1] = {epoch = c.epoch, first = c.head + 1}
   if #c.epochs > MAX_EPOCHS then table.remove(c.epochs, 1) end
+  c.is_new = not c.exists
   c.rid, c.exists, c.epochs_changed = id, true, true
 end
 
@@ -38,8 +39,22 @@ local function append(c, m, now, candidate)
   return c.head
 end
 
+-- What a partition has beside its conversations, as every script that appends is given it: KEYS[1] to KEYS[3].
+local shelf = {catalogue = KEYS[1], groups = KEYS[2], feed = KEYS[3]}
+
+-- While there is a consumer group, the feed tells where there is news (see feed.lua): an entry for each conversation of
+-- the call, `c` its name, `f` and `h` the first and the last seq that were added, `a` when.
+local function feed_groups(c, name)
+  if shelf.has_groups == nil then shelf.has_groups = redis.call('EXISTS', shelf.groups) == 1 end
+  if not shelf.has_groups then return end
+  local first = c.appended[1]
+  redis.call('XADD', shelf.feed, '*', 'c', name, 'f', txt(first), 'h', txt(c.head), 'a', c.pending[first].a)
+end
+
 local function save_conversation(c)
   if not c.appended then return end
+  local name = string.match(c.meta, '^eo:{p%d+}:c:(.*)$')
+  if c.is_new then redis.call('ZADD', shelf.catalogue, '0', name) end
   if c.epochs_changed then
     local parts = {}
     for i, e in ipairs(c.epochs) do parts[i] = txt(e.epoch) .. ':' .. txt(e.first) end
@@ -52,6 +67,7 @@ local function save_conversation(c)
     redis.call('XADD', c.log, txt(seq) .. '-0', 'm', r.m, 'a', r.a, 'n', r.n, 'f', r.f, 'd', r.d, 'i', r.i, 't', r.t,
       'b', r.b, 's', r.s, 'r', r.r)
   end
+  feed_groups(c, name)
 end
 
 -- A user's own messages, for counting what is unread: 8 bytes each, ascending.

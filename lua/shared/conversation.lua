@@ -2,7 +2,8 @@
 --   meta     hash: h head, ep epochs `epoch:first-seq,…`, rid replication id of the newest epoch, sc how many system.*
 --            messages, at when the last was accepted, cr creator, ha 1: history for all, mv seq of the last change of
 --            members, lw who sent the last message (`user/device`), run how many in a row that is, st: up to here known
---            to be replicated, w: written to make WAIT mean something
+--            to be replicated, w: written to make WAIT mean something,
+--            fl floor: retention has removed all up to it, fs how many system.* messages that were
 --   log      stream, entry `seq-0`: m mid, a at, n, f from, d device, i id, t type, b body, s system.* so far, r run
 --   members  hash: user → spans `from-to-before-end;…` that the user sees (to `*`: a member), with the number of system.*
 --            messages before from and up to to. Of groups only
@@ -12,11 +13,13 @@
 local function txt(number) return string.format('%.0f', number) end
 
 local function load_conversation(meta, log, members, direct)
-  local f = redis.call('HMGET', meta, 'h', 'ep', 'rid', 'sc', 'at', 'cr', 'ha', 'mv', 'lw', 'run', 'st')
+  local f = redis.call('HMGET', meta, 'h', 'ep', 'rid', 'sc', 'at', 'cr', 'ha', 'mv', 'lw', 'run', 'st',
+    'fl', 'fs')
   local c = {meta = meta, log = log, members = members, direct = direct, pending = {}}
   c.head, c.rid, c.system = tonumber(f[1] or '0'), f[3], tonumber(f[4] or '0')
   c.at, c.creator, c.all, c.version = tonumber(f[5] or '0'), f[6], f[7] == '1', f[8] or '0'
   c.last_who, c.run, c.stable = f[9] or '', tonumber(f[10] or '0'), tonumber(f[11] or '0')
+  c.floor, c.floor_system = tonumber(f[12] or '0'), tonumber(f[13] or '0')
   c.epochs = {}
   for epoch, first in string.gmatch(f[2] or '', '(%d+):(%d+)') do
     c.epochs[#c.epochs + 1] = {epoch = tonumber(epoch), first = tonumber(first)}
@@ -90,10 +93,10 @@ local function record_of(fields)
   return r
 end
 
--- The message at `seq`, also of this call; nil: not in the log.
+-- The message at `seq`, also of this call; nil: not in the log, or removed.
 local function read_log(c, seq)
   if c.pending[seq] then return c.pending[seq] end
-  if seq < 1 or seq > c.head then return nil end
+  if seq <= c.floor or seq > c.head then return nil end
   local id = txt(seq) .. '-0'
   local found = redis.call('XRANGE', c.log, id, id)[1]
   return found and record_of(found[2]) or nil

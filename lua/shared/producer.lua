@@ -5,13 +5,15 @@
 --   who#k    what became of the n with n % 64 = k, of the last 64:
 --              A seq id · S (skipped) · P seq id id … (a package) · N code id message · Q code package ids id … message
 --   who@id   the n under which one of the last 64 used that id
+--   who=seq  `mid at id` of a message of the last 64 n that retention has removed
 -- Older n lie in a sorted set of their own, 64 to a member, `block` newline what became of each; blocks that were skipped
 -- whole have no member.
 local WINDOW = 64
 
-local function load_producer(senders, blocks, who)
+local function load_producer(senders, blocks, who, floor)
   local f = redis.call('HMGET', senders, who, who .. '!')
-  local p = {senders = senders, blocks = blocks, who = who, slots = {}, ids = {}, new_blocks = {}}
+  local p = {senders = senders, blocks = blocks, who = who, floor = floor, slots = {}, ids = {}, new_blocks = {},
+    forgotten = {}}
   p.pe, p.saved_pe = tonumber(f[2] or '0'), tonumber(f[2] or '0')
   p.first, p.last = 1, 0
   if f[1] then
@@ -63,7 +65,11 @@ end
 local function set_slot(p, n, text)
   local old = slot_of(p, n)
   if old ~= '' then
-    for _, id in ipairs(parse_slot(old).ids) do p.ids[id] = false end
+    local a = parse_slot(old)
+    for i, id in ipairs(a.ids) do
+      p.ids[id] = false
+      if a.kind == 'A' and a.seq + i - 1 <= p.floor then p.forgotten[#p.forgotten + 1] = p.who .. '=' .. txt(a.seq + i - 1) end
+    end
   end
   for _, id in ipairs(parse_slot(text).ids) do p.ids[id] = n end
   p.slots[n % WINDOW] = text
@@ -97,6 +103,16 @@ local function answer_to(p, n)
     at = at + 1
   end
   return ''
+end
+
+-- What is left of the message that p's device sent at `seq`: {m, a, i}, of its record, or kept of it; nil: nothing.
+local function answer_of(c, p, seq)
+  local r = read_log(c, seq)
+  if r or seq > c.floor then return r end
+  local kept = redis.call('HGET', p.senders, p.who .. '=' .. txt(seq))
+  if not kept then return nil end
+  local mid, at, id = string.match(kept, '^(%d+) (%d+) (.*)$')
+  return {m = mid, a = at, i = id}
 end
 
 -- Under which n of the last 64 an id was used; nil: none.
@@ -141,6 +157,7 @@ local function save_producer(p)
       redis.call('HDEL', p.senders, p.who .. '@' .. id)
     end
   end
+  for _, field in ipairs(p.forgotten) do redis.call('HDEL', p.senders, field) end
   for block, text in pairs(p.new_blocks) do
     redis.call('ZADD', p.blocks, txt(block), txt(block) .. '\n' .. text)
   end

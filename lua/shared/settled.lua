@@ -93,7 +93,7 @@ local function all_settled(c, spans, who, from, to)
     else
       local r = read_log(c, to)
       if not r or r.who ~= who then return false end
-      to = to - math.max(r.run, 1)
+      to = math.max(to - math.max(r.run, 1), c.floor)
     end
   end
   return true
@@ -131,6 +131,7 @@ end
 local function system_count(c, seq)
   if seq == 0 then return 0 end
   if seq >= c.head then return c.system end
+  if seq <= c.floor then return c.floor_system end
   local r = read_log(c, seq)
   return r and r.system or 0
 end
@@ -151,15 +152,18 @@ end
 -- A conversation as a user and a device (empty: none) have it: {conv-epoch head got read unread member}.
 local function view_of(c, spans, marks, own, user, device)
   local head, mark, count = visible_head(c, spans), load_read(c, marks, own, user), 0
+  -- What was removed is not there to be read.
+  local start = mark
+  if c.floor > mark.seq then start = {seq = c.floor, own = own_count(own, c.floor), system = c.floor_system} end
   for _, s in ipairs(spans) do
-    local below, last = math.max(mark.seq, s.from - 1), math.min(s.to, c.head)
+    local below, last = math.max(start.seq, s.from - 1), math.min(s.to, c.head)
     if last > below then
-      local system_below = mark.seq > s.from - 1 and mark.system or s.before
+      local system_below = start.seq > s.from - 1 and start.system or s.before
       local system_last = s.to == math.huge and c.system or s.at_end
       count = count + (last - below) - (system_last - system_below)
     end
   end
-  if c.head == 0 then count = 0 else count = count - (redis.call('STRLEN', own) / 8 - mark.own) end
+  if c.head == 0 then count = 0 else count = count - (redis.call('STRLEN', own) / 8 - start.own) end
   local got = 0
   if device ~= '' and c.head > 0 then
     local who = user .. '/' .. device

@@ -29,6 +29,23 @@ std::string ConversationKeys::Window(std::string_view user, std::string_view id)
   return Key('w').append("/").append(user).append("/").append(id);
 }
 
+PartitionKeys::PartitionKeys(uint32_t partition)
+    : catalogue(Prefix(partition).append("catalogue")),
+      groups(Prefix(partition).append("groups")),
+      feed(Prefix(partition).append("feed")),
+      prefix_(Prefix(partition)) {}
+
+std::string PartitionKeys::Of(char kind, std::string_view group) const {
+  std::string key = prefix_;
+  key.push_back(kind);
+  return key.append(":").append(group);
+}
+
+std::string FeedGroupsKey() { return "eo:{feed}:groups"; }
+std::string FeedBellKey() { return "eo:{feed}:news"; }
+std::string FeedLettersKey(std::string_view group) { return std::string("eo:{feed}:x:").append(group); }
+std::string RetentionTurnKey() { return "eo:{retention}:turn"; }
+
 std::string UserIndexKey(std::string_view user) { return Prefix(RedisPartitionOf(user)).append("u:").append(user); }
 std::string UserDevicesKey(std::string_view user) { return Prefix(RedisPartitionOf(user)).append("d:").append(user); }
 std::string WorkersKey() { return "eo:{workers}:leases"; }

@@ -34,6 +34,31 @@ class ConversationKeys {
   std::string_view conv_;
 };
 
+// What a partition has beside its conversations: their names (a sorted set, all of score 0), which consumer groups read
+// it, and the feed that tells these of news. What a group has there stands in lua/shared/feed.lua.
+struct PartitionKeys {
+  explicit PartitionKeys(uint32_t partition);
+  std::string State(std::string_view group) const { return Of('f', group); }
+  std::string News(std::string_view group) const { return Of('n', group); }
+  std::string Held(std::string_view group) const { return Of('h', group); }
+  std::string Letters(std::string_view group) const { return Of('x', group); }
+
+  std::string catalogue;
+  std::string groups;
+  std::string feed;
+
+ private:
+  std::string Of(char kind, std::string_view group) const;
+  std::string prefix_;
+};
+
+// Of all partitions: which groups there are, which partitions lately had news, where a group's dead letters lie, and
+// who removes what retention lets go.
+std::string FeedGroupsKey();
+std::string FeedBellKey();
+std::string FeedLettersKey(std::string_view group);
+std::string RetentionTurnKey();
+
 // A sorted set of the user's conversations, all of score 0: in byte order.
 std::string UserIndexKey(std::string_view user);
 std::string UserDevicesKey(std::string_view user);

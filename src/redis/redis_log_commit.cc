@@ -192,6 +192,8 @@ void RedisLog::AddToLane(const GroupPointer& group, size_t index, std::map<uint3
       lane->calls.back().indices.size() >= kMaxCommandsPerCall || lane->calls.back().bytes >= kMaxBytesPerCall) {
     lane->calls.push_back({.script = script});
     if (command.kind == CommandKind::kSend) {
+      const PartitionKeys shelf(keys.partition());
+      lane->calls.back().keys = {shelf.catalogue, shelf.groups, shelf.feed};
       const uint64_t random = options_.random ? options_.random() : 0;
       lane->calls.back().arguments = {
           Text(static_cast<uint64_t>(group->now_ms)), Text(EpochTable::NewEpoch(0, group->now_ms, random)),
@@ -236,14 +238,17 @@ void RedisLog::AddToLane(const GroupPointer& group, size_t index, std::map<uint3
       call.keys = {keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Blocks(command.user, command.device)};
       return add(
           {kind, command.user, command.device, Text(command.pe), known_pe, Text(command.from), Text(command.to)});
-    case CommandKind::kMembers:
-      call.keys = {keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Blocks(command.user, command.device)};
+    case CommandKind::kMembers: {
+      const PartitionKeys shelf(keys.partition());
+      call.keys = {shelf.catalogue, shelf.groups,   shelf.feed,     keys.Meta(),
+                   keys.Log(),      keys.Members(), keys.Senders(), keys.Blocks(command.user, command.device)};
       group->mids[index].push_back(NextMid(group->now_ms));
       call.arguments =
           MembersArguments(command, group->now_ms, group->mids[index].back(),
                            EpochTable::NewEpoch(0, group->now_ms, options_.random ? options_.random() : 0));
       call.arguments[4] = known_pe;
       return;
+    }
     default: {
       const bool got = command.kind == CommandKind::kGot;
       call.keys.insert(call.keys.end(),

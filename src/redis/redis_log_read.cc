@@ -44,8 +44,9 @@ ConversationView ViewFrom(const RedisReply& reply, const std::string& conv) {
 
 PageItem ItemFrom(const RedisReply& reply, const std::string& conv, uint64_t epoch) {
   PageItem item;
-  if (reply.elements.size() == 2) {
-    item.hole = {.span = {conv, epoch, NumberAt(reply, 0), NumberAt(reply, 1)}, .reason = "not_visible"};
+  if (reply.elements.size() == 3) {
+    const char* reason = TextAt(reply, 2) == "expired" ? "expired" : "not_visible";
+    item.hole = {.span = {conv, epoch, NumberAt(reply, 0), NumberAt(reply, 1)}, .reason = reason};
     return item;
   }
   item.message = {.conv = conv,
@@ -60,15 +61,6 @@ PageItem ItemFrom(const RedisReply& reply, const std::string& conv, uint64_t epo
                   .body = TextAt(reply, 7),
                   .at_ms = static_cast<int64_t>(NumberAt(reply, 8))};
   return item;
-}
-
-// What page.lua counts of an item.
-size_t BytesOf(const PageItem& item) {
-  constexpr size_t kKeysAndNumbers = 192;
-  if (item.is_hole()) return kKeysAndNumbers + item.hole.span.conv.size();
-  const Message& message = item.message;
-  return kKeysAndNumbers + message.conv.size() + message.from.size() + message.device.size() + message.id.size() +
-         message.type.size() + message.body.size();
 }
 
 }  // namespace
@@ -323,19 +315,19 @@ void RedisLog::PageOf(const std::shared_ptr<Walk>& walk, const std::string& conv
       {KindOf(conv), query.user, query.device, query.newest_first ? "newest" : "oldest", query.hold ? "1" : "0",
        std::to_string(walk->items_left), std::to_string(walk->bytes_left), walk->page.items.empty() ? "1" : "0",
        always ? "1" : "0", goes_on ? std::to_string(query.go_on->epoch) : "",
-       goes_on ? std::to_string(query.go_on->seq) : "", std::to_string(conv.size())},
+       goes_on ? std::to_string(query.go_on->seq) : "", std::to_string(conv.size()),
+       std::to_string(query.archived_bytes)},
       [this, walk, conv, always](const RedisResult& result) {
         const RedisReply& reply = result.reply;
         if (!result.status.ok()) return WalkDone(walk, StatusOfRedis(result.status));
         if (reply.elements.empty()) return always ? WalkDone(walk, UnknownConv()) : WalkOn(walk);
-        if (reply.elements.size() < 8) return WalkDone(walk, Broken());
+        if (reply.elements.size() < 10) return WalkDone(walk, Broken());
         const uint64_t epoch = NumberAt(reply, 0);
         const bool complete = TextAt(reply, 1) == "1";
-        for (size_t i = 8; i < reply.elements.size(); ++i) {
+        walk->items_left = NumberAt(reply, 8);
+        walk->bytes_left = NumberAt(reply, 9);
+        for (size_t i = 10; i < reply.elements.size(); ++i) {
           walk->page.items.push_back(ItemFrom(reply.elements[i], conv, epoch));
-          const size_t bytes = BytesOf(walk->page.items.back());
-          walk->bytes_left -= std::min(walk->bytes_left, bytes);
-          walk->items_left -= std::min<uint64_t>(walk->items_left, 1);
         }
         if (NumberAt(reply, 3) != 0) {
           walk->page.covers.push_back({conv, epoch, NumberAt(reply, 2), NumberAt(reply, 3)});
@@ -371,7 +363,7 @@ void RedisLog::History(const HistoryQuery& query, HistoryDone done) {
   RunRead("history", {keys.Meta(), keys.Log(), keys.Members()},
           {KindOf(query.conv), query.user, optional(query.before), optional(query.after),
            std::to_string(std::max<uint32_t>(1, query.limit)), std::to_string(query.max_bytes),
-           std::to_string(query.conv.size())},
+           std::to_string(query.conv.size()), std::to_string(query.archived_bytes)},
           [this, ticket, conv = query.conv, done = std::move(done)](const RedisResult& result) {
             const RedisReply& reply = result.reply;
             HistoryPage page;
@@ -407,7 +399,10 @@ void RedisLog::StatusOf(std::string_view conv, std::string_view user, std::strin
             StatusAnswer answer;
             if (!result.status.ok()) answer.code = Code::kUnavailable;
             if (TextAt(result.reply, 0) == "UNKNOWN_CONV") answer.code = Code::kUnknownConv;
-            for (size_t i = 2; i < result.reply.elements.size(); ++i) {
+            if (result.reply.elements.size() > 2) {
+              for (const RedisReply& id : result.reply.elements[2].elements) answer.unknown.push_back(id.text);
+            }
+            for (size_t i = 3; i < result.reply.elements.size(); ++i) {
               const RedisReply& found = result.reply.elements[i];
               answer.found.push_back({TextAt(found, 0), NumberAt(found, 1), NumberAt(found, 2), NumberAt(found, 3),
                                       NumberAt(found, 4), static_cast<int64_t>(NumberAt(found, 5))});
