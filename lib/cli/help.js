@@ -27,5 +27,14 @@ who is it? one of
 everyonce backup --data DIR --to DIR2      copy the store, of a running server or a stopped one
 everyonce inspect --data DIR [CONVERSATION] [--json]   show what the store holds
 
+everyonce torture --url URL [options]      drive a running server through bad connections, and judge what arrived
+  --users N             users that are made up for it (50)
+  --seconds N           time under faults (60)
+  --rate N              messages a second of each user, about (4)
+  --seed N              draws the same faults and loads again (random)
+  --json                the result as JSON
+  --jwt-secret S        the server's, to sign tokens with; without, the token is the user's name (--insecure)
+  --tokens FILE         tokens of users that exist, one a line
+
 everyonce --version
 everyonce --help`;

@@ -1,20 +1,20 @@
-// The command line: which command, and what is said about those that this version does not have.
+// The command line: which command.
 
 import { readFileSync } from 'node:fs';
 import { backup } from './backup.js';
 import { HELP } from './help.js';
 import { inspect } from './inspect.js';
 import { complain, serve } from './serve.js';
+import { torture } from './torture.js';
 
 /** Exit codes. */
 export const EXIT = Object.freeze({ OK: 0, FAILED: 1, USAGE: 2 });
 
-const LATER = new Set(['torture']);
-/** Commands that do one thing and end. */
-const TASKS = new Map([
-  ['backup', backup],
-  ['inspect', inspect],
-]);
+/**
+ * Commands that do one thing and end; false: it was done, and is not as it should be.
+ * @type {Map<string, (args: string[], say: { out: (line: string) => void, err: (line: string) => void }) => Promise<unknown>>}
+ */
+const TASKS = new Map(Object.entries({ backup, inspect, torture }));
 
 /**
  * @param {string[]} args what follows `everyonce`
@@ -37,14 +37,12 @@ export async function run(args, say = { out: (line) => console.log(line), err: (
   if (command === 'serve') return serve(rest, say);
   if (task) {
     try {
-      await task(rest, say);
-      return EXIT.OK;
+      return (await task(rest, say)) === false ? EXIT.FAILED : EXIT.OK;
     } catch (error) {
       return complain(error, say);
     }
   }
   if (command === undefined) say.err(HELP);
-  else if (LATER.has(command)) say.err(`everyonce: ${command} is not in this version`);
   else say.err(`everyonce: there is no command ${command}; see everyonce --help`);
   return EXIT.USAGE;
 }

@@ -70,6 +70,8 @@ export const SERVER_CODES = Object.freeze({
   ),
   STORE_CORRUPT: final('The store is damaged; restore a backup.'),
   CONTROL_FAILED: final('The server can not be asked over its socket file, so backup and inspect need it stopped.'),
+  UNREACHABLE: again('No everyonce server answers at this address.'),
+  LOG_UNREADABLE: final('What the server holds can not be read back, so that nothing can be said about it.'),
   BACKUP_REFUSED: final('The copy can not be made there; `option` names what is wrong.'),
   TLS_UNAVAILABLE: final('rediss:// needs TLS, which this build does not have.'),
   REDIS_UNREACHABLE: again('Redis can not be reached; nothing was done.'),

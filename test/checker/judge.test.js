@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { hashBody, History, readHistory } from './history.js';
-import { isClean, judge } from './judge.js';
+import { hashBody, History, readHistory } from '../../lib/checker/history.js';
+import { isClean, judge } from '../../lib/checker/judge.js';
 
 const conv = 'dm:ann:bob';
 const epoch = 7;
 
-/** @typedef {import('./history.js').HistoryEvent} HistoryEvent */
+/** @typedef {import('../../lib/checker/history.js').HistoryEvent} HistoryEvent */
 
 /**
  * Ann sends a1, a2, a3 and Bob b1 in between; each sees the other's, and both read the log: a1 b1 a2 a3.
@@ -222,6 +222,16 @@ const planted = {
 };
 
 describe('the judge', () => {
+  it('takes what retention has removed at the word of its ack, and misses what was not delivered of it all the same', () => {
+    const events = goodHistory();
+    for (const id of ['a1', 'b1']) for (const user of ['ann', 'bob']) drop(events, { op: 'log', user, id });
+    assert.equal(isClean(judge(events)), false);
+    for (const user of ['ann', 'bob']) events.push({ op: 'gone', user, device: 'R', conv, epoch, seq: 1, to: 2 });
+    assert.deepEqual(judge(events).findings, []);
+    drop(events, { op: 'deliver', user: 'bob', id: 'a1' });
+    assert.deepEqual(judge(events).findings.map(({ rule }) => rule), ['not_delivered']); // prettier-ignore
+  });
+
   it('finds nothing in a history that is right', () => {
     const verdict = judge(goodHistory());
     assert.deepEqual(verdict.findings, []);

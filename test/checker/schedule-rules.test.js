@@ -1,7 +1,7 @@
 // The rules for schedules, each by a history that is right and one small thing wrong with it: numbers, packages, mids,
 // members who come and go, what devices saw and were told.
 import assert from 'node:assert/strict';
-import { isClean, judge } from './judge.js';
+import { isClean, judge } from '../../lib/checker/judge.js';
 
 const conv = 'g:team';
 const place = (/** @type {number} */ seq) => ({ conv, epoch: 7, seq, mid: String(100 + seq) });
@@ -10,7 +10,7 @@ const place = (/** @type {number} */ seq) => ({ conv, epoch: 7, seq, mid: String
  * Ann (device A) has a group; bob (B) joins at 3, leaves at 6. Ann sends number 1, the package 2 and, behind a refused 3
  * and a skipped 4, number 5.
  *
- * @returns {import('./history.js').HistoryEvent[]}
+ * @returns {import('../../lib/checker/history.js').HistoryEvent[]}
  */
 function goodHistory() {
   /** @type {any[]} */

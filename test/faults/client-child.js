@@ -5,9 +5,9 @@
  * Started by client-process.js, with its options as JSON. Says what state it is in when asked, over the IPC channel.
  */
 import { FileOutbox } from '../../lib/index.js';
-import { History } from '../checker/history.js';
-import { Participant } from './participant.js';
-import { seeded } from './random.js';
+import { History } from '../../lib/checker/history.js';
+import { Participant } from '../../lib/torture/participant.js';
+import { seeded } from '../../lib/torture/random.js';
 
 const { url, user, device, dir, path, convs, seed } = JSON.parse(process.argv[2]);
 const history = new History(path);

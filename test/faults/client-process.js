@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readHistory } from '../checker/history.js';
+import { readHistory } from '../../lib/checker/history.js';
 
 const program = fileURLToPath(new URL('client-child.js', import.meta.url));
 const closeMs = 10_000;
@@ -71,7 +71,7 @@ export class ClientProcess {
     clearTimeout(timer);
   }
 
-  /** @returns {import('../checker/history.js').HistoryEvent[]} of all its lives */
+  /** @returns {import('../../lib/checker/history.js').HistoryEvent[]} of all its lives */
   events() {
     return readHistory(this.#options.path);
   }

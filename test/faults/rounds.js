@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, FileOutbox, MemoryOutbox } from '../../lib/index.js';
-import { History } from '../checker/history.js';
-import { isClean, judge } from '../checker/judge.js';
+import { History } from '../../lib/checker/history.js';
+import { isClean, judge } from '../../lib/checker/judge.js';
 import { ClientProcess } from './client-process.js';
-import { Participant } from './participant.js';
-import { pick, seeded } from './random.js';
-import { readHeads, readLog } from './read-log.js';
+import { Participant } from '../../lib/torture/participant.js';
+import { pick, seeded } from '../../lib/torture/random.js';
+import { readHeads, readLog } from '../../lib/torture/read-log.js';
 import { freePort, ServerProcess } from './server-process.js';
 
 const group = 'g:everyone';
@@ -25,7 +25,7 @@ const askEveryMs = 25;
  * @property {number} [acks] of a round before its kill, at most
  * @property {(line: string) => void} [progress] one line a round
  *
- * @typedef {import('../checker/judge.js').Verdict & { rounds: number, seed: number, serverKills: number, clientKills: number,
+ * @typedef {import('../../lib/checker/judge.js').Verdict & { rounds: number, seed: number, serverKills: number, clientKills: number,
  *   connections: number, seconds: number, problems: string[] }} Outcome `problems`: what went wrong beside the four counts
  */
 
@@ -165,7 +165,7 @@ class Run {
     return [...this.#here, ...this.#children];
   }
 
-  /** @param {Omit<import('./participant.js').ParticipantOptions, 'history' | 'random'>} options */
+  /** @param {Omit<import('../../lib/torture/participant.js').ParticipantOptions, 'history' | 'random'>} options */
   #add(options) {
     const random = seeded(this.#seed + 100 + this.#here.length);
     const participant = new Participant({ ...options, history: this.#history, random });

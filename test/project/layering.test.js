@@ -39,7 +39,15 @@ const scriptRooms = {
   'lib/server': { ours: /^lib\/(server|protocol)\//, others: /^(node:|ws$|jose$|prom-client$)/ },
   'lib/primitives': { ours: /^lib\/(primitives\/|protocol\/|server\/native\.js$)/, others: /^node:/ },
   'lib/idempotency': { ours: /^lib\/(idempotency\/|primitives\/|protocol\/|server\/native\.js$)/, others: /^node:/ },
-  'lib/cli': { ours: /^lib\/(cli|server|protocol)\/|^lib\/index\.js$/, others: /^node:|^jose$/ },
+  'lib/checker': { ours: /^lib\/checker\//, others: /^node:/ },
+  'lib/torture': {
+    ours: /^lib\/(torture|checker|client|protocol)\/|^lib\/client-node\.js$/,
+    others: /^(node:|ws$)/,
+  },
+  'lib/cli': {
+    ours: /^lib\/(cli|server|protocol|torture)\/|^lib\/index\.js$|^lib\/checker\/judge\.js$/,
+    others: /^node:|^jose$/,
+  },
 };
 
 /** The client's outbox for Node is the client's by subject, and loaded by lib/index.js alone. */

@@ -4,7 +4,7 @@
  */
 import { JournalOutbox } from '../../lib/client/outbox.js';
 import { Client } from '../../lib/client/index.js';
-import { hashBody } from '../checker/history.js';
+import { hashBody } from '../../lib/checker/history.js';
 
 /** Codes after which a message is still on its way. */
 const UNDECIDED = new Set(['UNCONFIRMED', 'CLOSED', 'OUTBOX_FAILED']);

@@ -1,5 +1,5 @@
 /** A random life of a deployment, drawn from one seed: load, faults of every kind, then quiet, and the verdict. */
-import { isClean } from '../checker/judge.js';
+import { isClean } from '../../lib/checker/judge.js';
 import { seeded } from '../lib/client/fake/clock.js';
 import { World } from './world.js';
 

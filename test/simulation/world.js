@@ -1,6 +1,6 @@
 /** One simulated deployment: a server, devices of some users, a network between them, and what happened. */
-import { History, hashBody } from '../checker/history.js';
-import { judge } from '../checker/judge.js';
+import { History, hashBody } from '../../lib/checker/history.js';
+import { judge } from '../../lib/checker/judge.js';
 import { VirtualClock, seeded } from '../lib/client/fake/clock.js';
 import { Device } from './device.js';
 import { Network } from './network.js';

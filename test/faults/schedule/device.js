@@ -32,7 +32,7 @@ export class Device {
   #chain;
 
   /**
-   * @param {{ url: string, user: string, name: string, history: import('../../checker/history.js').History,
+   * @param {{ url: string, user: string, name: string, history: import('../../../lib/checker/history.js').History,
    *   isUp: () => Promise<void>, isOver: () => boolean, met: (what: string) => void, problem: (text: string) => void }} options
    */
   constructor(options) {

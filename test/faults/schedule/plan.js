@@ -2,7 +2,7 @@
  * What a schedule does, drawn from its seed alone: the same seed gives the same operations in the same order. When they
  * meet the server, and each other, is real time and differs from run to run.
  */
-import { pick, seeded } from '../random.js';
+import { pick, seeded } from '../../../lib/torture/random.js';
 
 export const users = ['ann', 'bob', 'cyd'];
 export const direct = ['dm:ann:bob', 'dm:ann:cyd', 'dm:bob:cyd'];

@@ -1,5 +1,5 @@
 /** What one device has of one conversation: takes messages in any order, gives them on in order of seq, once. */
-import { hashBody } from '../../checker/history.js';
+import { hashBody } from '../../../lib/checker/history.js';
 
 export class Receiver {
   /** The highest seq that this device was told of. */

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileOutbox } from '../../../lib/index.js';
-import { History } from '../../checker/history.js';
-import { isClean, judge } from '../../checker/judge.js';
-import { Participant } from '../participant.js';
-import { pick, seeded } from '../random.js';
+import { History } from '../../../lib/checker/history.js';
+import { isClean, judge } from '../../../lib/checker/judge.js';
+import { Participant } from '../../../lib/torture/participant.js';
+import { pick, seeded } from '../../../lib/torture/random.js';
 import { freePort, ServerProcess } from '../server-process.js';
 import { Device } from './device.js';
 import { convOf, operations } from './operations.js';
@@ -25,7 +25,7 @@ const lookMs = 10;
 
 /**
  * @typedef {{ rounds: number, seed: number, steps?: number, progress?: (line: string) => void }} ScheduleOptions
- * @typedef {import('../../checker/judge.js').Verdict & { rounds: number, seed: number, kills: number, devices: number,
+ * @typedef {import('../../../lib/checker/judge.js').Verdict & { rounds: number, seed: number, kills: number, devices: number,
  *   connections: number, stored: number, seconds: number, met: Record<string, number>, problems: string[] }} Outcome
  */
 
@@ -266,7 +266,7 @@ class Run {
     return all;
   }
 
-  /** Counts and marks at the end are what the log says. @param {{ device: Device, total: number, views: any[] }[]} all @param {import('../../checker/history.js').HistoryEvent[]} log */
+  /** Counts and marks at the end are what the log says. @param {{ device: Device, total: number, views: any[] }[]} all @param {import('../../../lib/checker/history.js').HistoryEvent[]} log */
   #checkViews(all, log) {
     for (const { device, total, views } of all) {
       const sum = views.reduce((each, { unread }) => each + unread, 0);

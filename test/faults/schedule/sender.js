@@ -1,5 +1,5 @@
 /** The sending side of one device and conversation: numbers, keeps and repeats what is unanswered, in order. */
-import { hashBody } from '../../checker/history.js';
+import { hashBody } from '../../../lib/checker/history.js';
 
 const span = 64;
 /** What is remembered to be sent again later, as a bad network would. */

@@ -1,12 +1,12 @@
 /** The store of a stopped server, as events for the judge, and what each user's marks must count. */
 import { openDirectory } from '../../../lib/cli/store.js';
-import { hashBody } from '../../checker/history.js';
-import { Visibility } from '../../checker/visibility.js';
+import { hashBody } from '../../../lib/checker/history.js';
+import { Visibility } from '../../../lib/checker/visibility.js';
 
 const conversationsPerPage = 50;
 const messagesPerPage = 200;
 
-/** @typedef {import('../../checker/history.js').HistoryEvent} HistoryEvent */
+/** @typedef {import('../../../lib/checker/history.js').HistoryEvent} HistoryEvent */
 
 /** @param {string} data @returns {Promise<HistoryEvent[]>} all that it holds, as `log` events that no user read */
 export async function readStore(data) {

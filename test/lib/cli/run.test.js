@@ -24,7 +24,12 @@ describe('command line', () => {
   const wrong = [
     [[], /serve \[options\]/],
     [['server'], /no command server/],
-    [['torture', '--url', 'x'], /torture is not in this version/],
+    [['torture'], /--url must be the address of a running server/],
+    [['torture', '--url', 'x'], /url must be an http, https, ws or wss address, not x/],
+    [['torture', '--url', 'http://x', '--users', '1'], /--users must be a whole number from 2 to 2000/],
+    [['torture', '--url', 'http://x', '--seed', '-1'], /--seed/],
+    [['torture', '--url', 'http://x', '--jwt-secret', 'short'], /--jwt-secret must be a string of at least 32 bytes/],
+    [['torture', '--url', 'http://x', '--tokens', '/nowhere'], /--tokens must be a file with one token a line/],
     [['inspect', '--data', '/nowhere'], /\/nowhere holds no everyonce store/],
     [['inspect', 'dm:b:a'], /conv must be dm:A:B or g:NAME/],
     [['inspect', 'g:a', 'g:b'], /one conversation at a time/],

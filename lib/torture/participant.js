@@ -3,16 +3,12 @@
  * that it does and is given.
  */
 import { randomUUID } from 'node:crypto';
-import { Client } from '../../lib/index.js';
+import { Client } from '../client-node.js';
 import { hashBody } from '../checker/history.js';
 import { pick } from './random.js';
 
-/** Unanswered sends per conversation. */
-const inFlight = 4;
-/** The longest pause before the next send, ms. */
-const pauseMs = 10;
 /** The server is away often and for long: it must go on trying, and quickly. */
-const reconnect = { min: 20, max: 300 };
+const DEFAULTS = { inFlight: 4, pauseMs: () => 10, reconnect: { min: 20, max: 300 } };
 /** Codes after which the message is still on its way. */
 const undecided = new Set(['UNCONFIRMED', 'CLOSED']);
 const alphabet = ['a', 'b', ' ', '"', '\\', '\n', '\u0000', '<', 'é', '漢', '😀', '\u2028', '\ud800'];
@@ -27,6 +23,11 @@ const alphabet = ['a', 'b', ' ', '"', '\\', '\n', '\u0000', '<', 'é', '漢', '�
  * @property {History} history
  * @property {string[]} convs
  * @property {() => number} random
+ * @property {() => string | Promise<string>} [getToken] default: the token is the user's name
+ * @property {any} [WebSocket]
+ * @property {number} [inFlight] unanswered sends per conversation
+ * @property {(conv: string) => number} [pauseMs] the longest pause before the next send
+ * @property {{ min: number, max: number }} [reconnect]
  */
 
 export class Participant {
@@ -43,9 +44,9 @@ export class Participant {
 
   /** @param {ParticipantOptions} options */
   constructor(options) {
-    this.#options = options;
-    const { url, user, device, outbox, history, convs } = options;
-    this.#client = new Client({ url, token: user, device, outbox, reconnect });
+    this.#options = { ...DEFAULTS, ...options };
+    const { url, user, device, outbox, history, convs, getToken = () => user, WebSocket, reconnect } = this.#options;
+    this.#client = new Client({ url, getToken, device, outbox, reconnect, WebSocket });
     for (const conv of convs) history.record({ op: 'watch', user, device, conv });
     this.#client.on('message', (/** @type {any} */ message) => this.#given(message));
     this.#client.on('outbox', (/** @type {any} */ entry) => {
@@ -79,7 +80,8 @@ export class Participant {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     if (!on) return;
-    for (const conv of this.#options.convs) for (let i = 0; i < inFlight; i++) this.#sendLater(conv);
+    const { convs, inFlight } = this.#options;
+    for (const conv of convs) for (let i = 0; i < inFlight; i++) this.#sendLater(conv);
   }
 
   /** One message to each conversation. */
@@ -104,10 +106,13 @@ export class Participant {
 
   /** @param {string} conv */
   #sendLater(conv) {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      this.#sendNew(conv).then(() => this.#sending && this.#sendLater(conv));
-    }, this.#options.random() * pauseMs);
+    const timer = setTimeout(
+      () => {
+        this.#timers.delete(timer);
+        this.#sendNew(conv).then(() => this.#sending && this.#sendLater(conv));
+      },
+      this.#options.random() * this.#options.pauseMs(conv),
+    );
     this.#timers.add(timer);
   }
 

@@ -36,6 +36,7 @@ function checkSight(sight, about, log, findings) {
   const stored = log.at(sight);
   /** @type {(rule: string, detail?: string) => void} */
   const changed = (rule, detail) => void findings.push({ count: 'changed', rule, ...about, detail });
+  if (!stored && log.isGone(sight)) return;
   if (!stored) changed('elsewhere', `${how}, the log has nothing there`);
   else if (messageKey(stored, stored.from, stored.fromDevice) !== messageKey(sight, from, fromDevice))
     changed('place_reused', `${how}, the log has ${stored.id} there`);

@@ -56,6 +56,7 @@ export class Log {
 
   check() {
     for (const read of this.#run.log) this.#take(read);
+    this.#takeGone();
     for (const [conv, places] of this.#places) {
       const sorted = [...places].sort(([, a], [, b]) => comparePlaces(a, b));
       this.#places.set(conv, new Map(sorted));
@@ -78,12 +79,29 @@ export class Log {
     else if (known.hash !== read.hash) this.#add('changed', 'bytes', read, `as ${read.user} reads it`);
   }
 
+  /** What retention has removed stood where its ack says; of what was never acked there, nothing is known. */
+  #takeGone() {
+    if (this.#run.gone.length === 0) return;
+    for (const { invoke, ack } of this.#run.sends.values()) {
+      if (!ack || !this.isGone(ack) || this.at(ack)) continue;
+      const { user: from, device: fromDevice } = invoke;
+      this.#take({ ...invoke, ...ack, op: 'log', user: '', device: '', from, fromDevice, hash: invoke.hash });
+    }
+  }
+
+  /** @param {HistoryEvent} place @returns {boolean} whether retention has removed what stood there */
+  isGone({ conv, seq = 0 }) {
+    return this.#run.gone.some((span) => span.conv === conv && seq >= (span.seq ?? 0) && seq <= (span.to ?? 0));
+  }
+
   /** @param {HistoryEvent[]} places */
   #checkDense(places) {
     let expected = 1;
     for (const stored of places) {
       const seq = stored.seq ?? 0;
-      for (; expected < seq; expected++) this.#add('lost', 'hole', { ...stored, seq: expected, id: undefined });
+      for (; expected < seq; expected++)
+        if (!this.isGone({ ...stored, seq: expected }))
+          this.#add('lost', 'hole', { ...stored, seq: expected, id: undefined });
       expected = seq + 1;
     }
   }
@@ -114,7 +132,7 @@ export class Log {
       if (user === '') continue;
       for (const stored of this.conversation(conv)) {
         const { epoch, seq = 0 } = stored;
-        if (!this.visibility(conv).shows(user, seq)) continue;
+        if (!this.visibility(conv).shows(user, seq) || this.isGone(stored)) continue;
         if (!places.has(`${epoch} ${seq}`)) this.#add('lost', 'reader_lacks', stored, `read by ${user}`);
       }
     }

@@ -45,20 +45,67 @@ export function readHeads(url, user) {
 }
 
 /**
+ * @param {string} url
+ * @param {string} token
+ * @param {string[]} convs
+ * @returns {Promise<import('../checker/history.js').HistoryEvent[]>} what this user reads back of them: `log` events, and
+ *   `gone` for what retention has removed meanwhile
+ */
+export function readConversations(url, token, convs) {
+  return asNewDevice(url, token, async (device, { user }, ask) => {
+    /** @type {import('../checker/history.js').HistoryEvent[]} */
+    const events = [];
+    for (const conv of convs) {
+      for (let after = 0, more = true; more;) {
+        const page = await ask({ t: 'history', conv, after, limit: pageLimit });
+        if (page.t !== 'page') throw new Error(`${conv} can't be read back: ${page.code} ${page.message}`);
+        for (const item of page.items) {
+          after = item.t === 'hole' ? item.to : item.seq;
+          if (item.t === 'hole' || item.type === 'system.gone')
+            events.push({ op: 'gone', user, device, conv, epoch: item.epoch, seq: item.from ?? item.seq, to: after });
+          else events.push(logEvent(item, user, device));
+        }
+        more = page.more && page.items.length > 0;
+      }
+    }
+    return events;
+  });
+}
+
+/**
+ * @param {string} url
+ * @param {string} token
+ * @param {string[]} convs of which that user is a member
+ * @returns {Promise<Record<string, number>>} the newest seq of each
+ */
+export function readNewest(url, token, convs) {
+  return asNewDevice(url, token, async (_device, _welcome, ask) => {
+    /** @type {Record<string, number>} */
+    const heads = {};
+    for (const conv of convs) {
+      const page = await ask({ t: 'history', conv, limit: 1 });
+      const newest = page.items?.at(-1);
+      heads[conv] = newest?.to ?? newest?.seq ?? 0;
+    }
+    return heads;
+  });
+}
+
+/**
  * @template T
  * @param {string} url
- * @param {string} user
+ * @param {string} token
  * @param {(device: string, welcome: any, ask: (question: object) => Promise<any>) => Promise<T>} use
  * @returns {Promise<T>}
  */
-async function asNewDevice(url, user, use) {
+async function asNewDevice(url, token, use) {
   const device = randomUUID();
   const socket = new WebSocket(url, 'everyonce.v1');
   let rid = 0;
   try {
     const next = packets(socket);
     await next((packet) => packet.t === 'open');
-    socket.send(JSON.stringify({ t: 'hello', v: 1, device, pe: 1, token: user, at: {}, live: false }));
+    socket.send(JSON.stringify({ t: 'hello', v: 1, device, pe: 1, token, at: {}, live: false }));
     const welcome = await next((packet) => packet.t === 'welcome');
     return await use(device, welcome, (question) => {
       const asked = (rid += 1);

@@ -103,8 +103,9 @@ class DeviceCheck {
     const sent = this.#run.sends.get(key);
     if (!sent && event.from !== 'system') this.#add('changed', 'phantom', event, 'delivered');
     if (sent && sent.invoke.hash !== event.hash) this.#add('changed', 'bytes', event, 'delivered');
-    if (!stored) this.#add('changed', 'elsewhere', event, 'delivered, the log has nothing there');
-    else if (messageKey(stored, stored.from, stored.fromDevice) !== key) {
+    if (!stored && !this.#log.isGone(event))
+      this.#add('changed', 'elsewhere', event, 'delivered, the log has nothing there');
+    if (stored && messageKey(stored, stored.from, stored.fromDevice) !== key) {
       this.#add('changed', 'place_reused', event, `the log has ${stored.id} there`);
     }
   }

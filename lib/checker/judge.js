@@ -89,6 +89,7 @@ export const isClean = ({ lost, repeated, swapped, changed }) => lost + repeated
  * @typedef {object} Run the history by subject
  * @property {Map<string, Sent>} sends by messageKey
  * @property {HistoryEvent[]} log
+ * @property {HistoryEvent[]} gone
  * @property {Map<string, HistoryEvent[]>} devices `deliver` and `restart` of each (user, device), in order
  * @property {HistoryEvent[]} watches
  * @property {HistoryEvent[]} acks
@@ -103,6 +104,7 @@ function sortOut(events) {
   const run = {
     sends: new Map(),
     log: [],
+    gone: [],
     devices: new Map(),
     watches: [],
     acks: [],
@@ -119,6 +121,7 @@ function sortOut(events) {
       run.producers.add(device);
     } else if (event.op === 'ack' || event.op === 'nack' || event.op === 'keep') answers.push(event);
     else if (event.op === 'log') run.log.push(event);
+    else if (event.op === 'gone') run.gone.push(event);
     else if (event.op === 'watch') run.watches.push(event);
     else if (event.op === 'skip') run.skips.push(event);
     else if (event.op === 'see' || event.op === 'confirm' || event.op === 'told') run.sights.push(event);
