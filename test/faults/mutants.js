@@ -23,7 +23,7 @@ import { applyPatch, parsePatch } from './mutants/patch.js';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = join(root, 'test/faults/mutants');
 /** What a build and the schedules need; `build`, so that only the changed file is compiled again. */
-const copied = ['package.json', 'binding.gyp', 'bin', 'lib', 'src', 'scripts', 'test', 'build'];
+const copied = ['package.json', 'binding.gyp', 'bin', 'lib', 'src', 'lua', 'scripts', 'test', 'build'];
 const buildMs = 20 * 60_000;
 const runMs = 3 * 60_000;
 
