@@ -258,6 +258,55 @@ function insertSorted(list, seq) {
   return list;
 }
 
+/** @template T @param {T[]} list @param {number} size @returns {T[][]} */
+function batches(list, size) {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));
+}
+
+/** What a Map needs beside it to do the same: bounds, a deadline for each package, a memory of those that are over. */
+class BoundedPackages {
+  open = new Map();
+  over = new Map();
+  bytes = 0;
+  parts = 0;
+
+  /** @param {{ packageId: string, seqId: number, total: number, payload: string }} part */
+  push({ packageId, seqId, total, payload }) {
+    if (this.over.has(packageId)) return 'duplicate';
+    let held = this.open.get(packageId);
+    const size = Buffer.byteLength(payload);
+    if (this.bytes + size > 64 * 2 ** 20 || this.parts >= 65_536) return 'refused';
+    if (held === undefined) {
+      if (this.open.size >= 1024 || seqId >= total) return 'refused';
+      held = { total, parts: new Map(), bytes: 0, timer: setTimeout(() => this.end(packageId, 'late'), 5000) };
+      this.open.set(packageId, held);
+    }
+    if (held.total !== total) return this.end(packageId, 'refused');
+    const known = held.parts.get(seqId);
+    if (known !== undefined) return known === payload ? 'duplicate' : this.end(packageId, 'refused');
+    held.parts.set(seqId, payload);
+    held.bytes += size;
+    this.bytes += size;
+    this.parts++;
+    if (held.parts.size < total) return 'held';
+    Array.from({ length: total }, (_, i) => held.parts.get(i));
+    this.end(packageId, 'duplicate');
+    return 'complete';
+  }
+
+  /** @param {string} packageId @param {string} verdict of what comes later */
+  end(packageId, verdict) {
+    const held = this.open.get(packageId);
+    clearTimeout(held.timer);
+    this.open.delete(packageId);
+    this.bytes -= held.bytes;
+    this.parts -= held.parts.size;
+    this.over.set(packageId, verdict);
+    if (this.over.size > 4096) this.over.delete(this.over.keys().next().value);
+    return verdict;
+  }
+}
+
 /** @param {number} count parts @returns {Contest} */
 export function packages(count) {
   const total = 8;
@@ -265,9 +314,10 @@ export function packages(count) {
     // Four packages at a time, their parts in turn and from the end.
     const group = Math.floor(i / (4 * total));
     return {
-      id: `package-${4 * group + (i % 4)}`,
-      index: total - 1 - (Math.floor(i / 4) % total),
-      body: `part ${i} of a message`,
+      packageId: `package-${4 * group + (i % 4)}`,
+      seqId: total - 1 - (Math.floor(i / 4) % total),
+      total,
+      payload: `part ${i} of a message`,
     };
   });
   return {
@@ -279,20 +329,31 @@ export function packages(count) {
         make: () => ({
           run: () =>
             using(new PackageReorder(), (reorder) =>
-              parts.forEach(({ id, index, body }) => reorder.push(id, index, total, body)),
+              parts.forEach(({ packageId, seqId, payload }) => reorder.push(packageId, seqId, total, payload)),
             ),
         }),
+      },
+      {
+        name: 'everyonce pushBatch',
+        make: () => ({
+          run: () =>
+            using(new PackageReorder(), (reorder) => batches(parts, 1000).forEach((batch) => reorder.pushBatch(batch))),
+        }),
+      },
+      {
+        name: 'a Map that keeps the same promise',
+        make: () => ({ run: () => ((map) => parts.forEach((part) => map.push(part)))(new BoundedPackages()) }),
       },
       {
         name: 'a Map in JavaScript',
         make: () => ({
           run: () => {
             const open = new Map();
-            for (const { id, index, body } of parts) {
-              const held = open.get(id) ?? open.set(id, new Map()).get(id);
-              held.set(index, body);
+            for (const { packageId, seqId, payload } of parts) {
+              const held = open.get(packageId) ?? open.set(packageId, new Map()).get(packageId);
+              held.set(seqId, payload);
               if (held.size < total) continue;
-              open.delete(id);
+              open.delete(packageId);
               Array.from({ length: total }, (_, i) => held.get(i));
             }
           },

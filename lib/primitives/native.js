@@ -32,9 +32,13 @@ import { loadAddon } from '../server/native.js';
 /**
  * @typedef {object} NativePackages
  * @property {(source: string, id: string, index: number, total: number, kind: string, payload: Key, nowMs: number) =>
- *   number | any[] | { reason: number, missing: number[] }} push verdict + 16 × reason; [kind, payload, …] of a complete
- *   package; why and how one is over
+ *   number | any[] | { reason: number, missing: number[] }} push verdict + 16 × reason; of a complete package its
+ *   parts, a string or [kind, Buffer] each; why and how one is over
  * @property {(nowMs: number) => { source: string, id: string, missing: number[], round: number, isOver: boolean }[]} expire
+ * @property {(source: string, text: string, fields: Uint32Array, nowMs: number) => [verdicts: Uint8Array, answers: any[],
+ *   lengths: Uint32Array]} pushBatch text: ids and payloads of parts in turn; fields: [id length, payload length, index, total] a
+ *   part; verdicts + 128 where there is an answer: what push gives, or a complete package's payloads as one string, whose
+ *   lengths, each with as many as the package has parts, follow each other in `lengths`
  * @property {() => number} nextDeadline 2^63 as a number: none
  * @property {() => any} stats
  * @property {() => void} close

@@ -15,7 +15,15 @@ const code = 'BAD_OPTION';
 const VERDICTS = ['held', 'complete', 'duplicate', 'late', 'refused'];
 /** In the order of PackageAssembler::Reason. */
 const REASONS = ['timeout', 'contradiction', 'too_large', 'no_room', 'refused_before', 'bad_index'];
+/** Of a verdict of native pushBatch; the same stands in src/addon/package_object.cc. */
+const HAS_ANSWER = 128;
+const FIELDS_OF_PART = 4;
 const MOST = 0xffff_ffff;
+const MAX_BATCH_PARTS = 2 ** 20;
+/** Of one text that crosses into the native side, far below the longest string there is. */
+const MAX_RUN_UNITS = 2 ** 24;
+
+/** @typedef {{ packageId: string, seqId: number, total: number, payload: any }} PackagePart as the arguments of `push` */
 
 /** @typedef {'held' | 'complete' | 'duplicate' | 'late' | 'refused'} PackageVerdict */
 
@@ -113,12 +121,46 @@ export class PackageReorder extends EventEmitter {
     const [kind, bytes] = encode(payload);
     const nowMs = this.#deadline.now();
     // A total that 32 bits don't hold is refused like any other that is too large.
-    const take = () => this.#take(source, packageId, Math.min(seqId, MOST), Math.min(total, MOST), kind, bytes, nowMs);
-    if (nowMs < this.#deadline.at) return take();
+    const index = Math.min(seqId, MOST);
+    const parts = Math.min(total, MOST);
+    if (nowMs < this.#deadline.at) return this.#take(source, packageId, index, parts, kind, bytes, nowMs);
     /** @type {PackageVerdict} */
     let verdict = 'refused';
-    callAll([() => this.expire(), () => (verdict = take())]);
+    callAll([() => this.expire(), () => (verdict = this.#take(source, packageId, index, parts, kind, bytes, nowMs))]);
     return verdict;
+  }
+
+  /**
+   * `push` of many of one source, in the order given. Events come when all are taken. Parts of text cross into the native
+   * side together; others are taken one by one.
+   *
+   * @param {ArrayLike<PackagePart>} parts
+   * @param {string} [source]
+   * @returns {PackageVerdict[]} a verdict each
+   * @throws {import('../protocol/errors.js').EveryonceError} as of `push`; INVALID_ARGUMENT: then nothing was taken
+   */
+  pushBatch(parts, source = '') {
+    const count = checkInteger(parts?.length, 'parts.length', { most: MAX_BATCH_PARTS });
+    checkText(source, 'source', { empty: true });
+    const runs = encodeRuns(parts, count);
+    const nowMs = this.#deadline.now();
+    /** @type {PackageVerdict[]} */
+    const verdicts = [];
+    /** @type {(() => void)[]} */
+    const told = [];
+    const push = () => {
+      for (const run of runs) {
+        if (run.kind === 's') this.#takeRun(source, run, nowMs, verdicts, told);
+        else this.#takeOne(source, run, nowMs, verdicts, told);
+      }
+    };
+    try {
+      callAll(nowMs < this.#deadline.at ? [push] : [() => this.expire(), push]);
+    } finally {
+      this.#deadline.set(this.#native.nextDeadline());
+      callAll(told);
+    }
+    return verdicts;
   }
 
   /**
@@ -136,13 +178,63 @@ export class PackageReorder extends EventEmitter {
     // An earlier deadline than there is now is looked at in vain once, and then set anew.
     if (this.#deadline.at === Infinity) this.#deadline.set(this.#native.nextDeadline());
     if (typeof answer === 'number') return VERDICTS[answer % 16];
+    this.#tell(source, packageId, answer);
+    return Array.isArray(answer) ? 'complete' : 'refused';
+  }
+
+  /**
+   * @param {string} source
+   * @param {any} run see encodeRuns
+   * @param {number} nowMs
+   * @param {PackageVerdict[]} verdicts
+   * @param {(() => void)[]} told
+   */
+  #takeRun(source, { text, fields, ids }, nowMs, verdicts, told) {
+    const [numbers, answers, lengths] = this.#call(() => this.#native.pushBatch(source, text, fields, nowMs));
+    let answered = 0;
+    let length = 0;
+    for (let i = 0; i < numbers.length; i++) {
+      verdicts.push(VERDICTS[numbers[i] % HAS_ANSWER]);
+      if (numbers[i] < HAS_ANSWER) continue;
+      let answer = answers[answered++];
+      if (typeof answer === 'string') {
+        const end = length + fields[FIELDS_OF_PART * i + 3];
+        answer = cut(answer, lengths.subarray(length, end));
+        length = end;
+      }
+      told.push(() => this.#tell(source, ids[i], answer));
+    }
+  }
+
+  /**
+   * @param {string} source
+   * @param {any} part see encodeRuns
+   * @param {number} nowMs
+   * @param {PackageVerdict[]} verdicts
+   * @param {(() => void)[]} told
+   */
+  #takeOne(source, { packageId, index, total, kind, bytes }, nowMs, verdicts, told) {
+    const answer = this.#call(() => this.#native.push(source, packageId, index, total, kind, bytes, nowMs));
+    if (typeof answer === 'number') {
+      verdicts.push(VERDICTS[answer % 16]);
+      return;
+    }
+    verdicts.push(Array.isArray(answer) ? 'complete' : 'refused');
+    told.push(() => this.#tell(source, packageId, answer));
+  }
+
+  /**
+   * @param {string} source
+   * @param {string} packageId
+   * @param {any[] | { reason: number, missing: number[] }} answer what a package came to
+   */
+  #tell(source, packageId, answer) {
     if (Array.isArray(answer)) {
       this.emit('complete', packageId, decodeAll(answer), { source });
-      return 'complete';
+      return;
     }
     const reason = /** @type {'contradiction' | 'too_large'} */ (REASONS[answer.reason]);
     this.emit('incomplete', packageId, answer.missing, 'abandon', { source, reason, round: 0 });
-    return 'refused';
   }
 
   /**
@@ -202,11 +294,59 @@ function encode(payload) {
   }
 }
 
-/** @param {any[]} parts [kind, bytes, …] @returns {any[]} */
+/** @param {(string | [kind: string, bytes: Buffer])[]} parts @returns {any[]} */
 function decodeAll(parts) {
-  const payloads = [];
-  for (let at = 0; at < parts.length; at += 2) {
-    payloads.push(parts[at] === 'v' ? deserialize(parts[at + 1]) : parts[at + 1]);
+  return parts.map((part) => {
+    if (typeof part === 'string') return part;
+    return part[0] === 'v' ? deserialize(part[1]) : part[1];
+  });
+}
+
+/** @param {string} text @param {Uint32Array} lengths @returns {string[]} */
+function cut(text, lengths) {
+  const pieces = new Array(lengths.length);
+  for (let i = 0, at = 0; i < lengths.length; at += lengths[i++]) pieces[i] = text.slice(at, at + lengths[i]);
+  return pieces;
+}
+
+/**
+ * Checks all parts, reading each once: a getter of the caller's may call back.
+ *
+ * @param {ArrayLike<PackagePart>} parts
+ * @param {number} count
+ * @returns {any[]} runs of parts of text: { kind: 's', text, fields, ids }; between them others: { packageId, index, total,
+ *   kind, bytes }
+ */
+function encodeRuns(parts, count) {
+  const runs = [];
+  let text = '';
+  /** @type {string[]} */
+  let ids = [];
+  /** @type {number[]} */
+  let fields = [];
+  const end = () => {
+    if (ids.length > 0) runs.push({ kind: 's', text, fields: Uint32Array.from(fields), ids });
+    text = '';
+    ids = [];
+    fields = [];
+  };
+  for (let i = 0; i < count; i++) {
+    const { packageId, seqId, total, payload } = Object(parts[i]);
+    checkText(packageId, 'packageId');
+    const index = Math.min(checkInteger(seqId, 'seqId'), MOST);
+    const most = Math.min(checkInteger(total, 'total'), MOST);
+    const [kind, bytes] = encode(payload);
+    if (kind !== 's') {
+      end();
+      runs.push({ packageId, index, total: most, kind, bytes });
+      continue;
+    }
+    text += packageId;
+    text += bytes;
+    ids.push(packageId);
+    fields.push(packageId.length, bytes.length, index, most);
+    if (text.length >= MAX_RUN_UNITS) end();
   }
-  return payloads;
+  end();
+  return runs;
 }

@@ -102,12 +102,14 @@ export class StreamReorder extends EventEmitter {
    * @param {ArrayLike<number>} seqs an array or a typed array
    * @param {ArrayLike<any>} [payloads] as long as seqs
    * @returns {any} hold: StreamItem[], all that is deliverable after it; insert: number[], a place each
-   * @throws {EveryonceError} as of `push`; INVALID_ARGUMENT: then nothing was taken; REORDER_FULL: those before were taken
+   * @throws {EveryonceError} as of `push`; INVALID_ARGUMENT: then nothing was taken; REORDER_FULL: those before were taken,
+   *   none behind
    */
   pushBatch(seqs, payloads = { length: seqs?.length }) {
     const count = checkInteger(seqs?.length, 'seqs.length', { most: 2 ** 24 });
     if (payloads?.length !== count) throw refused('payloads', 'as long as seqs');
     const numbers = new Float64Array(count);
+    if (this.#isInsert) return this.#insertBatch(seqs, numbers);
     const sizes = new Float64Array(count);
     // Read once, before anything is decided: a getter of the caller's may call back.
     const given = new Array(count);
@@ -119,16 +121,28 @@ export class StreamReorder extends EventEmitter {
     const answers = this.#call(() => this.#native.pushBatch(numbers, sizes, this.#deadline.now()));
     /** @type {StreamItem[]} */
     const items = [];
-    const places = new Array(this.#isInsert ? count : 0);
-    try {
-      for (let i = 0; i < count; i++) {
-        const place = this.#take(answers[i], numbers[i], given[i], items);
-        if (this.#isInsert) places[i] = place;
-      }
-    } finally {
-      this.#watch();
+    for (let i = 0; i < count; i++) this.#take(answers[i], numbers[i], given[i], items);
+    this.#watch();
+    return items;
+  }
+
+  /**
+   * @param {ArrayLike<number>} seqs
+   * @param {Float64Array} numbers as long; gets them
+   * @returns {number[]} a place each
+   */
+  #insertBatch(seqs, numbers) {
+    for (let i = 0; i < numbers.length; i++) numbers[i] = checkSeq(seqs[i], 'seqs');
+    const answers = this.#call(() => this.#native.pushBatch(numbers, numbers, this.#deadline.now()));
+    this.#watch();
+    const places = new Array(numbers.length);
+    for (let i = 0; i < numbers.length; i++) {
+      const answer = answers[i];
+      // A place, or what is rarer.
+      places[i] = answer >= 0 ? answer : this.#take(answer, numbers[i], undefined, []);
+      if (answer >= 0) this.#counts.delivered++;
     }
-    return this.#isInsert ? places : items;
+    return places;
   }
 
   /**

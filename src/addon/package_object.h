@@ -19,6 +19,7 @@ class PackageObject : public Napi::ObjectWrap<PackageObject> {
 
  private:
   Napi::Value Push(const Napi::CallbackInfo& info);
+  Napi::Value PushBatch(const Napi::CallbackInfo& info);
   Napi::Value Expire(const Napi::CallbackInfo& info);
   Napi::Value NextDeadline(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);

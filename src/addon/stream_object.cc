@@ -68,13 +68,17 @@ double StreamObject::Take(uint64_t seq, size_t bytes, int64_t now_ms) {
   return kNoRoom;
 }
 
-double StreamObject::Insert(uint64_t seq, int64_t now_ms) {
+double StreamObject::InsertOne(uint64_t seq) {
   uint64_t place = 0;
   const SeqIndex::Verdict verdict = index_->Insert(seq, &place);
   if (verdict == SeqIndex::Verdict::kKnown) return kDuplicate;
-  if (verdict == SeqIndex::Verdict::kFull) return kNoRoom;
-  Watch(now_ms);
-  return static_cast<double>(place);
+  return verdict == SeqIndex::Verdict::kFull ? kNoRoom : static_cast<double>(place);
+}
+
+double StreamObject::Insert(uint64_t seq, int64_t now_ms) {
+  const double answer = InsertOne(seq);
+  if (answer >= 0) Watch(now_ms);
+  return answer;
 }
 
 void StreamObject::Watch(int64_t now_ms) {
@@ -103,9 +107,20 @@ Napi::Value StreamObject::PushBatch(const Napi::CallbackInfo& info) {
   const double* seq = seqs.Data();
   const double* bytes = sizes.Data();
   double* out = answers.Data();
-  for (size_t i = 0; i < count; ++i) {
-    out[i] = Take(static_cast<uint64_t>(seq[i]), static_cast<size_t>(bytes[i]), now_ms);
+  size_t taken = 0;
+  if (index_ == nullptr) {
+    for (; taken < count; ++taken) {
+      out[taken] = Take(static_cast<uint64_t>(seq[taken]), static_cast<size_t>(bytes[taken]), now_ms);
+    }
+    return answers;
   }
+  // The caller is told of the first that there was no room for, and so must not lose one behind it.
+  for (; taken < count; ++taken) {
+    out[taken] = InsertOne(static_cast<uint64_t>(seq[taken]));
+    if (out[taken] == kNoRoom) break;
+  }
+  std::fill(out + taken, out + count, kNoRoom);
+  Watch(now_ms);
   return answers;
 }
 

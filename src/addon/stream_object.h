@@ -28,6 +28,7 @@ class StreamObject : public Napi::ObjectWrap<StreamObject> {
 
   bool NeedOpen() const;
   double Take(uint64_t seq, size_t bytes, int64_t now_ms);
+  double InsertOne(uint64_t seq);
   double Insert(uint64_t seq, int64_t now_ms);
   void Watch(int64_t now_ms);
 

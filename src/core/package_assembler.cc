@@ -33,7 +33,7 @@ void PackageAssembler::Bury(std::string_view key, End end) {
 }
 
 PackageAssembler::Outcome PackageAssembler::Push(std::string_view source, std::string_view id, uint32_t index,
-                                                 uint32_t total, std::string_view type, std::string body,
+                                                 uint32_t total, std::string_view type, std::string_view body,
                                                  int64_t now_ms) {
   Outcome outcome;
   const auto refused = [&](Reason reason) {
@@ -63,7 +63,7 @@ PackageAssembler::Outcome PackageAssembler::Push(std::string_view source, std::s
     refused(Reason::kBadIndex);
     return outcome;
   }
-  HeldPart part = {.type = std::string(type), .body = std::move(body)};
+  HeldPart part = {.type = std::string(type), .body = std::string(body)};
   switch (packages_.Offer(key, source, id, index, total, &part, now_ms, &outcome.taken)) {
     case PackageReorder::Verdict::kHeld:
       break;

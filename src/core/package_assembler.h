@@ -57,9 +57,9 @@ class PackageAssembler {
   explicit PackageAssembler(const PackageAssemblerOptions& options)
       : options_(options), packages_(options.limits, options.timeout_ms, PackageReorder::OnNoRoom::kRefusePart) {}
 
-  // `body` is moved from where the verdict is kHeld or kComplete. `type` is part of what is compared.
+  // `body` is copied where the verdict is kHeld or kComplete. `type` is part of what is compared.
   Outcome Push(std::string_view source, std::string_view id, uint32_t index, uint32_t total, std::string_view type,
-               std::string body, int64_t now_ms);
+               std::string_view body, int64_t now_ms);
   // Those whose time is over, the oldest first; the ones that are not over are held for another round.
   std::vector<Incomplete> Expire(int64_t now_ms);
   int64_t NextDeadline() const { return packages_.NextDeadline(); }

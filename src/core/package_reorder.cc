@@ -45,14 +45,15 @@ PackageReorder::Verdict PackageReorder::Offer(std::string_view key, std::string_
   }
   const size_t bytes = part->body.size();
   const bool too_large = bytes_held + bytes > limits_.package_bytes;
-  const auto used = use_.find(std::string(owner));
+  auto used = use_.find(owner);
   if (too_large || !Fits(used == use_.end() ? Use{} : used->second, is_new, bytes)) {
     const bool stays = !too_large && on_no_room_ == OnNoRoom::kRefusePart;
     if (!is_new && !stays) *taken = Remove(known->second);
     return too_large ? Verdict::kTooLarge : Verdict::kOverLimit;
   }
   auto at = is_new ? order_.end() : known->second;
-  Use& use = use_[std::string(owner)];
+  if (used == use_.end()) used = use_.try_emplace(std::string(owner)).first;
+  Use& use = used->second;
   if (is_new) {
     HeldPackage package;
     package.key = key;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <string>
@@ -81,6 +82,10 @@ class PackageReorder {
     size_t parts = 0;
     size_t bytes = 0;
   };
+  struct ViewHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view view) const { return std::hash<std::string_view>()(view); }
+  };
   using Order = std::list<HeldPackage>;  // by deadline: that is in order of their first parts
 
   bool Fits(const Use& use, bool new_package, size_t bytes) const;
@@ -91,7 +96,8 @@ class PackageReorder {
   OnNoRoom on_no_room_;
   Order order_;
   std::unordered_map<std::string_view, Order::iterator> held_;  // by key, which the package owns
-  std::unordered_map<std::string, Use> use_;                    // by owner
+  // By owner: found by a view, without a string made for it.
+  std::unordered_map<std::string, Use, ViewHash, std::equal_to<>> use_;
   size_t parts_ = 0;
   size_t bytes_ = 0;
 };

@@ -6,6 +6,14 @@
 namespace everyonce {
 
 SeqIndex::Place SeqIndex::Find(uint64_t seq) const {
+  // Most of what comes is near the newest: the last block, and mostly the end of it.
+  if (!blocks_.empty() && blocks_.back()->ranges.front().from <= seq) {
+    const auto& ranges = blocks_.back()->ranges;
+    auto range = static_cast<ptrdiff_t>(ranges.size()) - 1;
+    const ptrdiff_t nearest = std::max<ptrdiff_t>(range - kNear, 0);
+    while (range > nearest && seq < ranges[static_cast<size_t>(range)].from) --range;
+    if (ranges[static_cast<size_t>(range)].from <= seq) return {blocks_.size() - 1, range};
+  }
   const auto behind = std::upper_bound(
       blocks_.begin(), blocks_.end(), seq,
       [](uint64_t wanted, const std::unique_ptr<Block>& block) { return wanted < block->ranges.front().from; });

@@ -36,6 +36,7 @@ class SeqIndex {
 
  private:
   static constexpr size_t kMaxBlock = 128;
+  static constexpr ptrdiff_t kNear = 16;  // ranges from the end that are looked at in turn
 
   struct Range {
     uint64_t from = 0;

@@ -6,7 +6,7 @@ import { OfflineStore } from '../../../lib/primitives/offline-store.js';
 import { offlineConformance } from './offline-conformance.js';
 import { cleanUp, closing, makeDirectory } from './support.js';
 
-offlineConformance('a store in memory', () => new OfflineStore({ store: { memory: true } }), { steps: 20_000 });
+offlineConformance('a store in memory', () => new OfflineStore({ store: { memory: true } }), { steps: 100_000 });
 
 offlineConformance(
   'a data directory',

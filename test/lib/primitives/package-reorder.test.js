@@ -208,6 +208,68 @@ describe('PackageReorder', () => {
     refuses(() => reorder(/** @type {any} */ ({ timeout: 5 })), 'BAD_OPTION', 'timeout');
   });
 
+  it('takes many at once as one by one: verdicts, events and payloads', function () {
+    this.timeout(60_000);
+    const texts = ['', 'a', 'é', '漢字', '😀 and more', 'x'.repeat(300)];
+    const part = fc.record({
+      packageId: fc.constantFrom('p', 'é-1', '😀', 'q'.repeat(40)),
+      seqId: fc.nat(4),
+      total: fc.constantFrom(3, 3, 3, 3, 4),
+      payload: fc.oneof(
+        { weight: 8, arbitrary: fc.constantFrom(...texts) },
+        { weight: 1, arbitrary: fc.constantFrom(Buffer.from('bytes'), { an: 'object' }, 5) },
+      ),
+    });
+    const batch = fc.record({
+      parts: fc.array(part, { minLength: 1, maxLength: 12 }),
+      source: fc.constantFrom('', 'alice'),
+      ms: fc.nat(150),
+    });
+    const seen = new Set();
+    fc.assert(
+      fc.property(fc.array(batch, { maxLength: 8 }), (given) => {
+        const [one, many] = [0, 0].map(() =>
+          reorder({ onIncomplete: 'retry', retries: 1, maxBytes: 2000, tombstones: 2 }),
+        );
+        for (const { parts, source, ms } of given) {
+          one.clock.now += ms;
+          many.clock.now += ms;
+          const verdicts = parts.map((p) => one.packages.push(p.packageId, p.seqId, p.total, p.payload, source));
+          assert.deepEqual(many.packages.pushBatch(parts, source), verdicts);
+          assert.deepEqual(many.told, one.told);
+          for (const verdict of verdicts) seen.add(verdict);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+    assert.deepEqual([...seen].sort(), ['complete', 'duplicate', 'held', 'late', 'refused']);
+  });
+
+  it('takes none of a batch that is wrong, and tells events when all are taken', () => {
+    const { packages, told } = reorder();
+    const good = { packageId: 'p', seqId: 0, total: 1, payload: 'a' };
+    refuses(() => packages.pushBatch(/** @type {any} */ (5)), 'INVALID_ARGUMENT', 'parts.length');
+    refuses(() => packages.pushBatch([good, { ...good, seqId: -1 }]), 'INVALID_ARGUMENT', 'seqId');
+    refuses(() => packages.pushBatch([good, /** @type {any} */ (null)]), 'INVALID_ARGUMENT', 'packageId');
+    refuses(() => packages.pushBatch([good, { ...good, payload: () => 1 }]), 'INVALID_ARGUMENT', 'payload');
+    assert.deepEqual(told, []);
+    assert.deepEqual(packages.pushBatch([]), []);
+    packages.on('complete', (id) => {
+      if (id === 'p') assert.equal(packages.push('q', 0, 1, 'b'), 'duplicate', 'q was taken before p was told');
+    });
+    assert.deepEqual(packages.pushBatch([good, { ...good, packageId: 'q', payload: 'b' }]), ['complete', 'complete']);
+    assert.equal(told.length, 2);
+    packages.on('incomplete', () => packages.close());
+    assert.deepEqual(
+      packages.pushBatch([
+        { ...good, packageId: 'r', total: 2 },
+        { ...good, packageId: 'r', total: 3 },
+      ]),
+      ['held', 'refused'],
+    );
+    refuses(() => packages.pushBatch([good]), 'CLOSED');
+  });
+
   // Against a model as slow as it is plain, 10^5 steps.
   it('agrees with the naive model', function () {
     this.timeout(60_000);

@@ -165,8 +165,10 @@ describe('StreamReorder', () => {
       refuses(() => stream.push(7), 'REORDER_FULL');
       refuses(() => stream.pushBatch([6, 9, 10]), 'REORDER_FULL');
       assert.equal(stream.push(6), -1, 'what came before was taken');
+      refuses(() => stream.pushBatch([9, 2]), 'REORDER_FULL');
+      assert.equal(stream.push(2), 1, 'what came behind was not');
       stream.skip(4);
-      assert.equal(stream.push(9), 4);
+      assert.equal(stream.push(9), 5);
     });
   });
 

@@ -2,11 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <rocksdb/db.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -126,6 +128,50 @@ TEST(RocksKvOpen, GoesOnWhereTheFirstCreationWasCutShort) {
   test::WriteFile(dir + "/everyonce.store", "everyonce store\nformat 1\nstate new\n");  // died before the data
   MustOpen({.dir = dir})->Write(One("k"), true).ok();
   EXPECT_EQ(Get(MustOpen({.dir = dir}).get(), "k"), "v");
+}
+
+// Takes a family out of a store that is closed, as if it had been written by a version that had none.
+void DropFamily(const std::string& dir, const std::string& name) {
+  const std::string path = dir + "/rocksdb";
+  std::vector<std::string> names;
+  ASSERT_TRUE(rocksdb::DB::ListColumnFamilies({}, path, &names).ok());
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (const std::string& one : names) descriptors.emplace_back(one, rocksdb::ColumnFamilyOptions());
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  ASSERT_TRUE(rocksdb::DB::Open({}, path, descriptors, &handles, &db).ok());
+  for (rocksdb::ColumnFamilyHandle* handle : handles) {
+    if (handle->GetName() == name) EXPECT_TRUE(db->DropColumnFamily(handle).ok());
+    EXPECT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
+  }
+  EXPECT_TRUE(db->Close().ok());
+  delete db;
+}
+
+TEST(RocksKvOpen, AStoreOfBeforeThePrimitivesGetsTheirSpaceAndKeepsTheRest) {
+  TempDir temp;
+  const std::string dir = temp / "data";
+  MustOpen({.dir = dir})->Write(One("k"), true).ok();
+  DropFamily(dir, "primitives");
+  {
+    const auto kv = MustOpen({.dir = dir});
+    EXPECT_EQ(Get(kv.get(), "k"), "v");
+    EXPECT_TRUE(kv->Write(One("p", "w", Space::kPrimitives), true).ok());
+  }
+  EXPECT_EQ(Get(MustOpen({.dir = dir}).get(), "p", Space::kPrimitives), "w");
+}
+
+TEST(RocksKvOpen, AnyOtherSpaceThatIsMissingIsDamageAndNotMadeAnew) {
+  for (const char* name : {"log", "producers", "marks"}) {
+    TempDir temp;
+    const std::string dir = temp / "data";
+    MustOpen({.dir = dir})->Write(One("k"), true).ok();
+    DropFamily(dir, name);
+    EXPECT_FALSE(TryOpen({.dir = dir}).ok()) << name;
+    std::vector<std::string> names;
+    ASSERT_TRUE(rocksdb::DB::ListColumnFamilies({}, dir + "/rocksdb", &names).ok());
+    EXPECT_EQ(std::count(names.begin(), names.end(), name), 0) << "it was made";
+  }
 }
 
 // --- one owner ---
