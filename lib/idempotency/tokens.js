@@ -56,6 +56,8 @@ export function tokens(options) {
       const owner = randomUUID();
       const key = recordOf(id);
       const answer = await asking(() => claims.claim({ key, owner, leaseMs, keepMs, requireIssued: true }));
+      // An answer was lost on its way, and the owner is nobody else.
+      if (answer.state === 'HELD') answer.state = answer.attempt === 1 ? 'ACQUIRED' : 'TAKEOVER';
       return { id, owner, ...answer, ...('result' in answer && { result: decodeResult(answer.result) }) };
     },
 

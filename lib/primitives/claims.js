@@ -33,7 +33,7 @@ export class Claims {
   #kind;
 
   /**
-   * @param {import('./store.js').StoreConnection} store closed with this
+   * @param {import('./store.js').Store} store closed with this
    * @param {'c' | 'd'} kind
    */
   constructor(store, kind) {

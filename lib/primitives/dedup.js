@@ -89,6 +89,8 @@ export class Dedup {
     const owner = randomUUID();
     const answer = await this.#claims.claim({ key: this.#named(key), owner, leaseMs, keepMs: this.#windowMs });
     const { result, ...rest } = answer;
+    // The first answer was lost on its way, and the owner is nobody else.
+    if (rest.state === 'HELD') rest.state = rest.attempt === 1 ? 'ACQUIRED' : 'TAKEOVER';
     return { ...rest, key, owner, ...(result === undefined ? {} : { result: JSON.parse(result) }) };
   }
 

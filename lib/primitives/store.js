@@ -1,50 +1,32 @@
 // The store of a primitive: what `store` names, opened or joined, and its operations as promises. Everything that a
-// primitive asks is decided on the store's own thread, in groups, and durable before it is answered.
+// primitive asks is decided on the store's own thread, in groups, and durable before it is answered; or in Redis (redis/).
 
 import { EveryonceError } from '../protocol/errors.js';
 import { STORE_OF, loadAddon } from '../server/native.js';
+import { readRedis } from '../server/redis-options.js';
 import { checkOptions, refused } from './check.js';
+import { openRedisStore } from './redis/store.js';
+import { Operation } from './store-operations.js';
 
-/** What a store can be asked. The same numbers stand in src/addon/store_operations.h; a test compares them. */
-export const Operation = Object.freeze({
-  /** (key, owner, leaseMs, keepMs, fingerprint, maxAttempts, requireIssued) → [state, fence, attempt, retryAfterMs, text] */
-  CLAIM: 0,
-  /** (key, owner, fence, leaseMs) → as CLAIM */
-  RENEW: 1,
-  /** (key, owner, fence, result, keepMs) → as CLAIM */
-  COMMIT: 2,
-  /** (key, owner, fence, final, reason, keepMs) → as CLAIM */
-  RELEASE: 3,
-  /** (keys, owner, ttlMs) → number issued */
-  ISSUE: 4,
-  /** (keys, windowMs) → text of 1 (new) and 0 (duplicate) */
-  CHECK: 5,
-  /** (counter, count, max) → first as a bigint */
-  TAKE: 6,
-  /** (counter) → last as a bigint */
-  LAST: 7,
-  /** (owner, leaseMs, reserveMs) → [worker, fence, usedUntilMs, reservedUntilMs] */
-  LEASE_WORKER: 8,
-  /** (worker, owner, fence, leaseMs, reservedUntilMs) → held */
-  RENEW_WORKER: 9,
-  /** (worker, owner, fence, usedUntilMs) → held */
-  RELEASE_WORKER: 10,
-  /** (receiver, sender, msgId, body) → added */
-  APPEND: 11,
-  /** (receiver) → [, , sender, count, …] */
-  COUNTS: 12,
-  /** (receiver, sender, limit, newestFirst, next, keepMs) → [next, , msgId, sender, body, …] */
-  PULL: 13,
-  /** (receiver, msgIds, keepMs) → number acked */
-  ACK: 14,
-});
+export { Operation };
 
 /**
  * Where a primitive keeps what it must not forget. A data directory is opened once in a process and shared by all that
  * name it, a server among them; the last to close closes it. `{ memory: true }`: the same object is the same store, and
- * what it holds goes with the last that uses it.
+ * what it holds goes with the last that uses it. `redis`: one URL, or `nodes` of a Cluster or of a primary and its
+ * replicas, as for createServer; all that name the same share a connection, which keeps the process alive until it is closed.
  *
- * @typedef {{ data: string } | { memory: true } | import('../server/server.js').Server} StoreOption
+ * @typedef {{ data: string } | { memory: true } | { redis: string | { nodes: string[], cluster?: boolean } } |
+ *   import('../server/server.js').Server} StoreOption
+ */
+
+/**
+ * @typedef {object} Store what openStore gives
+ * @property {() => boolean} join
+ * @property {boolean} isDurable
+ * @property {(operation: number, ...args: any[]) => Promise<any>} run
+ * @property {() => any} stats
+ * @property {() => Promise<void>} close
  */
 
 /** @type {WeakMap<object, StoreConnection>} */
@@ -54,30 +36,36 @@ const inMemory = new WeakMap();
  * @param {unknown} store
  * @param {{ now?: () => number, ofProcess?: boolean }} [options] `now`: the store's clock in Unix milliseconds, for tests;
  *   in memory only. `ofProcess`: `{ memory: true }` is the one of the process, over all its threads
- * @returns {StoreConnection}
+ * @returns {Store}
  * @throws {EveryonceError} BAD_OPTION; STORE_LOCKED (another process has it), STORE_UNWRITABLE, STORE_VERSION,
- *   STORE_CORRUPT (`data`); CLOSED (the server is); UNSUPPORTED; ADDON_MISSING
+ *   STORE_CORRUPT (`data`); TLS_UNAVAILABLE (`redis`); CLOSED (the server is); ADDON_MISSING
  */
 export function openStore(store, options = {}) {
   const given = checkOptions(store, 'store');
   if (given.memory === true && options.ofProcess) return new StoreConnection({ memory: true, ofProcess: true });
   const known = inMemory.get(given);
   if (known?.join()) return known;
-  const connection = new StoreConnection(sourceOf(given), options);
+  const source = sourceOf(given);
+  if ('redis' in source) {
+    if (options.now !== undefined) throw refused('now', 'left out: the clock is that of Redis', 'BAD_OPTION');
+    return openRedisStore(source.redis);
+  }
+  const connection = new StoreConnection(source, options);
   if (given.memory === true) inMemory.set(given, connection);
   return connection;
 }
 
-/** @param {Record<string, any>} store @returns {import('../server/native.js').StoreSource} */
+/**
+ * @param {Record<string, any>} store
+ * @returns {import('../server/native.js').StoreSource | { redis: import('./redis/store.js').RedisPlace }}
+ */
 function sourceOf(store) {
   const ofServer = Reflect.get(store, STORE_OF);
   if (typeof ofServer === 'function') return ofServer.call(store);
-  if (store.redis !== undefined) {
-    throw new EveryonceError('UNSUPPORTED', 'store.redis is not in this version', { option: 'store.redis' });
-  }
-  const names = ['data', 'memory'].filter((name) => store[name] !== undefined);
-  const wanted = '{ data: directory }, { memory: true } or a server made by createServer';
+  const names = ['data', 'memory', 'redis'].filter((name) => store[name] !== undefined);
+  const wanted = '{ data: directory }, { redis: URL }, { memory: true } or a server made by createServer';
   if (names.length !== 1) throw refused('store', wanted, 'BAD_OPTION');
+  if (names[0] === 'redis') return { redis: placeOf(store.redis) };
   if (names[0] === 'memory') {
     if (store.memory !== true) throw refused('store.memory', 'true', 'BAD_OPTION');
     return { memory: true };
@@ -87,6 +75,16 @@ function sourceOf(store) {
     throw refused('store.data', "a directory's path", 'BAD_OPTION');
   }
   return { data };
+}
+
+/** @param {unknown} redis @returns {import('./redis/store.js').RedisPlace} */
+function placeOf(redis) {
+  try {
+    const { nodes, cluster } = /** @type {any} */ (readRedis(redis, undefined));
+    return { nodes, cluster };
+  } catch (/** @type {any} */ error) {
+    throw new EveryonceError('BAD_OPTION', `store.${error.message}`, { option: `store.${error.option}` });
+  }
 }
 
 /** One user's way to a store. Answers come in the order of the questions. */

@@ -5,7 +5,7 @@ import { EveryonceError } from '../protocol/errors.js';
 import { checkMs, checkOptions } from './check.js';
 import { checkNow } from './native.js';
 import { Snowflake, monotonicMs, setBounds, whenClosed } from './snowflake.js';
-import { Operation, StoreConnection, openStore } from './store.js';
+import { Operation, openStore } from './store.js';
 
 /** Time is reserved so far ahead of the ids, and again so often: a restart has to wait for what is left of it at most. */
 const RESERVE_MS = 3000;
@@ -40,7 +40,7 @@ export async function leaseSnowflake(options) {
   }
   checkNow(rest.now);
   checkNow(rest.monotonicNow);
-  const connection = store instanceof StoreConnection ? store : openStore(store, { ofProcess: true });
+  const connection = openStore(store, { ofProcess: true });
   const lease = new WorkerLease(connection, { leaseMs, now: rest.now, monotonicNow: rest.monotonicNow });
   try {
     const snowflake = await lease.open({ ...rest, maxAheadMs });
@@ -71,7 +71,7 @@ export class WorkerLease {
   #renewing;
 
   /**
-   * @param {StoreConnection} store closed with the generator
+   * @param {import('./store.js').Store} store closed with the generator
    * @param {{ leaseMs: number, now?: () => number, monotonicNow?: () => number }} options
    */
   constructor(store, { leaseMs, now = Date.now, monotonicNow = monotonicMs }) {

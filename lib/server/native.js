@@ -141,6 +141,8 @@ const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);
  *   serves `key`. `idempotent`: may be sent again after a lost connection. Replies: strings, numbers, null, arrays
  * @property {(script: string, keys: (string | Buffer)[], args: (string | Buffer)[]) => Promise<any>} script runs lua/SCRIPT.lua;
  *   all keys in one slot. Lost answers are asked for again
+ * @property {(script: string, calls: (string | Buffer)[][]) => Promise<any[]>} scripts the same script many times in one crossing:
+ *   keys, arguments, keys, arguments …, each call in a slot of its own. All answers, or the first failure when all are answered
  * @property {() => Promise<{ version: string, cluster: boolean, appendOnly: boolean, replicas: number, maxmemoryPolicy: string }>}
  *   describe connects, and tells to what
  * @property {() => Record<string, number>} stats counters since the start

@@ -281,10 +281,14 @@ export class Server extends EventEmitter {
     return issueTokens(this.#requests, user, count);
   }
 
-  /** For primitives whose `store` is this server. @returns {import('./native.js').StoreSource} */
+  /**
+   * For primitives whose `store` is this server: the same Redis, where it is on one.
+   * @returns {import('./native.js').StoreSource | { redis: { nodes: string[], cluster: boolean | undefined } }}
+   */
   [STORE_OF]() {
     this.#needOpen();
-    return { engine: this.#engine };
+    const { redis } = this.#settings;
+    return redis ? { redis: { nodes: redis.nodes, cluster: redis.cluster } } : { engine: this.#engine };
   }
 
   /**

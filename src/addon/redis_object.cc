@@ -62,10 +62,11 @@ bool ReadTexts(const Napi::Value& value, const char* name, std::vector<std::stri
 }  // namespace
 
 Napi::Function RedisObject::Define(Napi::Env env) {
-  return DefineClass(env, "Redis",
-                     {InstanceMethod<&RedisObject::Command>("command"), InstanceMethod<&RedisObject::Script>("script"),
-                      InstanceMethod<&RedisObject::Describe>("describe"), InstanceMethod<&RedisObject::Stats>("stats"),
-                      InstanceMethod<&RedisObject::Close>("close")});
+  return DefineClass(
+      env, "Redis",
+      {InstanceMethod<&RedisObject::Command>("command"), InstanceMethod<&RedisObject::Script>("script"),
+       InstanceMethod<&RedisObject::Scripts>("scripts"), InstanceMethod<&RedisObject::Describe>("describe"),
+       InstanceMethod<&RedisObject::Stats>("stats"), InstanceMethod<&RedisObject::Close>("close")});
 }
 
 RedisObject::RedisObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RedisObject>(info), env_(info.Env()) {
@@ -147,6 +148,44 @@ Napi::Value RedisObject::Script(const Napi::CallbackInfo& info) {
     Answering(env_, ended_, deferred)({{RedisCode::kClosed, "the client of Redis is closed"}, {}, 0});
   } else {
     client_->RunScript(*script, keys, arguments, Answering(env_, ended_, deferred));
+  }
+  return deferred.Promise();
+}
+
+Napi::Value RedisObject::Scripts(const Napi::CallbackInfo& info) {
+  struct Call {
+    std::vector<std::string> keys;
+    std::vector<std::string> arguments;
+  };
+  const LuaScript* script = info[0].IsString() ? FindLuaScript(info[0].As<Napi::String>().Utf8Value()) : nullptr;
+  const auto list = info[1].IsArray() ? info[1].As<Napi::Array>() : Napi::Array();
+  if (script == nullptr || list.IsEmpty() || list.Length() == 0 || list.Length() % 2 != 0) {
+    Throw(env_, "BAD_OPTION", "scripts needs one of lua/, and pairs of keys and arguments", "calls");
+    return env_.Undefined();
+  }
+  std::vector<Call> calls(list.Length() / 2);
+  for (uint32_t i = 0; i < calls.size(); ++i) {
+    if (!ReadTexts(list.Get(2 * i), "keys", &calls[i].keys)) return env_.Undefined();
+    if (!ReadTexts(list.Get(2 * i + 1), "arguments", &calls[i].arguments)) return env_.Undefined();
+  }
+  auto deferred = Napi::Promise::Deferred::New(env_);
+  // All are answered as one, by the last answer; the first failure counts for all.
+  struct Gathered {
+    size_t left;
+    RedisResult all;
+  };
+  auto gathered = std::make_shared<Gathered>();
+  gathered->left = calls.size();
+  gathered->all.reply.type = RedisReply::Type::kArray;
+  gathered->all.reply.elements.resize(calls.size());
+  const auto answer = Answering(env_, ended_, deferred);
+  if (client_ == nullptr) answer({{RedisCode::kClosed, "the client of Redis is closed"}, {}, 0});
+  for (size_t i = 0; client_ != nullptr && i < calls.size(); ++i) {
+    client_->RunScript(*script, calls[i].keys, calls[i].arguments, [gathered, answer, i](const RedisResult& result) {
+      if (!result.status.ok() && gathered->all.status.ok()) gathered->all.status = result.status;
+      gathered->all.reply.elements[i] = result.reply;
+      if (--gathered->left == 0) answer(gathered->all);
+    });
   }
   return deferred.Promise();
 }

@@ -19,6 +19,7 @@ class RedisObject : public Napi::ObjectWrap<RedisObject> {
  private:
   Napi::Value Command(const Napi::CallbackInfo& info);
   Napi::Value Script(const Napi::CallbackInfo& info);
+  Napi::Value Scripts(const Napi::CallbackInfo& info);
   Napi::Value Describe(const Napi::CallbackInfo& info);
   Napi::Value Stats(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);

@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Lock, once, tokens } from '../../lib/idempotency/index.js';
 import { createServer } from '../../lib/index.js';
+import { redisCluster, redisServer } from '../support/redis.js';
 
-/** @type {Record<string, () => { store: any, close: () => any }>} */
+/** @type {Record<string, () => { store: any, close: () => any } | Promise<{ store: any, close: () => any }>>} */
 const STORES = {
   memory: () => ({ store: { memory: true }, close: () => {} }),
   'a data directory': () => {
@@ -17,13 +18,26 @@ const STORES = {
     const server = createServer({ memory: true, insecure: true });
     return { store: server, close: () => server.close() };
   },
+  Redis: async () => ({ store: { redis: await redisUrl() }, close: () => {} }),
+  'a Redis Cluster': async () => ({ store: { redis: { nodes: (await redisCluster()).nodes } }, close: () => {} }),
+  'a server on Redis': async () => {
+    const server = createServer({ redis: await redisUrl(), insecure: true });
+    return { store: server, close: () => server.close() };
+  },
 };
+
+async function redisUrl() {
+  const { host, port } = await redisServer();
+  return `redis://${host}:${port}`;
+}
 
 for (const [title, open] of Object.entries(STORES)) {
   describe(`the kit on ${title}`, () => {
     let opened;
+    /** What Redis holds, the next place would find. */
+    const scope = title.replaceAll(' ', '-');
     const closing = [];
-    beforeEach(() => (opened = open()));
+    beforeEach(async () => (opened = await open()));
     afterEach(async () => {
       for (const one of closing.splice(0)) await one.close();
       await opened.close();
@@ -33,7 +47,7 @@ for (const [title, open] of Object.entries(STORES)) {
     it('once: a throw frees the key, success keeps the result, concurrent calls wait', async () => {
       const runs = [];
       const handle = kept(
-        once({ store: opened.store, key: (m) => m }, async (m, { attempt, fence }) => {
+        once({ store: opened.store, scope, key: (m) => m }, async (m, { attempt, fence }) => {
           runs.push(fence);
           if (attempt === 1) throw new Error('first');
           return { m, attempt };
@@ -53,13 +67,15 @@ for (const [title, open] of Object.entries(STORES)) {
             Promise.reject(Object.assign(new Error('no'), error)),
           ),
         );
-      const final = failing({ scope: 'final' }, { final: true });
+      const final = failing({ scope: `final-${scope}` }, { final: true });
       await assert.rejects(final('m'), /^Error: no$/);
       await assert.rejects(final('m'), { code: 'FAILED' });
-      const tired = failing({ scope: 'tired', maxAttempts: 1 }, {});
+      const tired = failing({ scope: `tired-${scope}`, maxAttempts: 1 }, {});
       for (const wanted of [/no/, { code: 'EXHAUSTED' }, { code: 'EXHAUSTED' }])
         await assert.rejects(tired('m'), wanted);
-      const printed = kept(once({ store: opened.store, key: () => 'p', fingerprint: (m) => m }, (m) => m));
+      const printed = kept(
+        once({ store: opened.store, scope: `print-${scope}`, key: () => 'p', fingerprint: (m) => m }, (m) => m),
+      );
       assert.equal(await printed('one'), 'one');
       await assert.rejects(printed('two'), { code: 'MISMATCH' });
     });

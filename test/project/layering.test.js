@@ -37,7 +37,7 @@ const scriptRooms = {
   'lib/protocol': { ours: /^lib\/protocol\//, others: noNode },
   'lib/client': { ours: /^lib\/(client|protocol)\//, others: noNode },
   'lib/server': { ours: /^lib\/(server|protocol)\//, others: /^(node:|ws$|jose$|prom-client$)/ },
-  'lib/primitives': { ours: /^lib\/(primitives\/|protocol\/|server\/native\.js$)/, others: /^node:/ },
+  'lib/primitives': { ours: /^lib\/(primitives\/|protocol\/|server\/(native|redis-options)\.js$)/, others: /^node:/ },
   'lib/idempotency': { ours: /^lib\/(idempotency\/|primitives\/|protocol\/|server\/native\.js$)/, others: /^node:/ },
   'lib/checker': { ours: /^lib\/checker\//, others: /^node:/ },
   'lib/torture': {

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { listFiles, readText, root } from '../../scripts/lib/files.mjs';
+import { redisServer } from '../support/redis.js';
 
 const pages = listFiles('docs/primitives', (name) => name.endsWith('.md')).filter(
   (page) => !page.endsWith('README.md'),
@@ -31,6 +32,11 @@ describe('docs/primitives', function () {
         const file = join(folder, `example-${i}.mjs`);
         writeFileSync(file, code);
         await promisify(execFile)(process.execPath, [file], { cwd: folder });
+        if (!code.includes('REDIS_URL')) continue;
+        const { host, port } = await redisServer();
+        const env = { ...process.env, REDIS_URL: `redis://${host}:${port}` };
+        const told = await promisify(execFile)(process.execPath, [file], { cwd: folder, env });
+        assert.equal(told.stderr, '', `${page} on Redis`);
       }
     });
   }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
-import { checkOptions, refused } from '../check.js';
+import { checkOptions } from '../check.js';
 import { checkPool, checkTable, isMissingInPostgres, migrateInPostgres, withTable } from '../sql.js';
+import { decodeNext, encodeNext } from './next.js';
 
 /** @typedef {import('../offline-store.js').OfflineTable} OfflineTable */
 
@@ -149,41 +149,4 @@ export class PostgresOffline {
       throw error;
     }
   }
-}
-
-/** @typedef {{ receiver: string, sender: string, newest: boolean }} Walk */
-
-/**
- * What a page had, behind a check sum over that and whose walk it is of, so that what was cut or mixed up acks nothing.
- *
- * @param {{ place: string }[]} page
- * @param {Walk} walk
- */
-function encodeNext(page, walk) {
-  const places = page.map(({ place }) => BigInt(place).toString(36)).join('.');
-  return `${checkSum(places, walk)}.${places}`;
-}
-
-/** @param {string} places @param {Walk} walk */
-function checkSum(places, { receiver, sender, newest }) {
-  const text = `${newest}\0${receiver}\0${sender}\0${places}`;
-  return createHash('sha256').update(text).digest('base64url').slice(0, 12);
-}
-
-/**
- * @param {string} next
- * @param {Walk} walk
- * @returns {string[]} the places of the page's items, as decimal numbers
- */
-function decodeNext(next, walk) {
-  const at = next.indexOf('.');
-  const places = next.slice(at + 1);
-  if (at < 0 || next.slice(0, at) !== checkSum(places, walk)) {
-    throw refused('next', 'of a page of this receiver, sender and order');
-  }
-  return places.split('.').map((place) => {
-    let value = 0n;
-    for (const digit of place) value = value * 36n + BigInt(parseInt(digit, 36));
-    return String(value);
-  });
 }

@@ -145,7 +145,6 @@ describe('a store', () => {
       [{ data: 'a\0b' }, 'BAD_OPTION', 'store.data'],
       [{ data: 'a', memory: true }, 'BAD_OPTION', 'store'],
       [{ memory: 1 }, 'BAD_OPTION', 'store.memory'],
-      [{ redis: 'redis://localhost' }, 'UNSUPPORTED', 'store.redis'],
       [{ data: '/proc/everyonce' }, 'STORE_UNWRITABLE', 'store'],
     ]);
     for (const [store, code, option] of refusals) assert.throws(() => openStore(store), { code, option });

@@ -31,10 +31,29 @@ describe('the client of Redis', () => {
     assert.equal(await client.command(['GET', 'bytes'], 'bytes'), 'ü');
     const keys = ['idem:{a}:1', 'idem:{a}:fence'];
     const claim = (owner) => client.script('claim', keys, ['claim', owner, '10000', '', '3', '60000', '0']);
-    assert.deepEqual(await claim('one'), ['ACQUIRED', '1', '1']);
+    const [state, fence, attempt] = await claim('one');
+    assert.deepEqual([state, attempt], ['ACQUIRED', '1']);
     assert.equal((await claim('two'))[0], 'BUSY');
-    assert.deepEqual(await client.script('claim', keys, ['commit', 'one', '1', 'done', '60000']), ['COMMITTED']);
-    assert.deepEqual(await claim('two'), ['DONE', '1', 'done']);
+    const committed = await client.script('claim', keys, ['commit', 'one', fence, 'done', '60000']);
+    assert.deepEqual(committed, ['COMMITTED', fence, '1', '0', '']);
+    assert.deepEqual(await claim('two'), ['DONE', fence, '1', '0', 'done']);
+  });
+
+  it('the same script many times in one crossing; one failure is that of all', async () => {
+    const { url } = await startRedis();
+    const client = open(url);
+    const call = (slot, ...names) => [names.map((name) => `{${slot}}${name}`), ['request', '60000']];
+    const answers = await client.scripts('check', [...call('a', '1', '2', '1'), ...call('b', '1')]);
+    assert.deepEqual(answers, ['110', '1']);
+    await client.command(['SET', '{c}1', 'no hash'], '{c}1');
+    await assert.rejects(client.scripts('check', [...call('d', '1'), ...call('c', '1')]), { code: 'REDIS_REFUSED' });
+    assert.deepEqual(await client.scripts('check', call('d', '1')), ['1'], 'the other was done, and known again');
+    for (const calls of [undefined, [], [['k']], [['k'], 'a'], [[1], []]]) {
+      assert.throws(() => client.scripts('check', calls), { code: 'BAD_OPTION' });
+    }
+    assert.throws(() => client.scripts('nosuch', call('a', '1')), { code: 'BAD_OPTION' });
+    client.close();
+    await assert.rejects(client.scripts('check', call('a', '1')), { code: 'CLOSED' });
   });
 
   it('rejects with codes', async () => {
