@@ -88,6 +88,15 @@
           ],
         },
         {
+          # bench/redis-command.js runs it.
+          'target_name': 'everyonce_bench',
+          'type': 'executable',
+          'dependencies': ['everyonce_core'],
+          'sources': ['<!@(node scripts/sources.mjs bench/native src/redis)'],
+          'include_dirs!': ['<(node_root_dir)/include/node'],
+          'libraries': ['-luv', '-lhiredis'],
+        },
+        {
           # The engine on a disk that fails, stepped by test/simulation.
           'target_name': 'everyonce_simulation',
           'dependencies': ['everyonce_core'],

@@ -1,6 +1,7 @@
 // npm run bench: what one message costs on the main path, beside a bare relay, on this machine; npm run bench -- paging:
 // what a page costs; npm run bench -- slow-reader: what bad readers cost the others; npm run bench --
-// primitives: what an operation of the native primitives costs. See bench/README.md.
+// primitives: what an operation of the native primitives costs; npm run bench -- redis: what storing a message in Redis
+// costs. See bench/README.md.
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.js';
@@ -22,6 +23,12 @@ if (process.argv[2] === 'retention') {
 }
 if (process.argv[2] === 'paging') {
   await paging(process.argv.slice(3));
+  process.exit(0);
+}
+
+if (process.argv[2] === 'redis') {
+  const { redis } = await import('./redis-command.js');
+  await redis(process.argv.slice(3));
   process.exit(0);
 }
 

@@ -1,5 +1,5 @@
 // Builds the addon (build/Release/everyonce.node); with --tests the native test program, with
-// --simulation the addon of test/simulation, with --all everything.
+// --simulation the addon of test/simulation, with --bench the program of bench/native, with --all everything that tests need.
 // EVERYONCE_SANITIZE=address or =undefined builds into build/Address or build/Undefined instead.
 import { withLock } from './lib/lock.mjs';
 import { build, configurationFromEnvironment, hasSources, isBuilt, outputOf } from './lib/native.mjs';
@@ -8,6 +8,7 @@ import { build, configurationFromEnvironment, hasSources, isBuilt, outputOf } fr
 let targets = ['everyonce'];
 if (process.argv.includes('--tests')) targets = ['everyonce_tests'];
 if (process.argv.includes('--simulation')) targets = ['everyonce_simulation'];
+if (process.argv.includes('--bench')) targets = ['everyonce_bench'];
 if (process.argv.includes('--all')) targets = ['everyonce', 'everyonce_tests', 'everyonce_simulation'];
 try {
   const configuration = configurationFromEnvironment();

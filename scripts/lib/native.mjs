@@ -8,7 +8,7 @@ import { cppSources, hashFiles, nativeFiles, readText, root, writeText } from '.
 import { run } from './run.mjs';
 
 /** @typedef {'Release' | 'Address' | 'Undefined'} Configuration */
-/** @typedef {'everyonce' | 'everyonce_tests' | 'everyonce_simulation'} Target */
+/** @typedef {'everyonce' | 'everyonce_tests' | 'everyonce_simulation' | 'everyonce_bench'} Target */
 
 /** What EVERYONCE_SANITIZE may say. @type {Record<string, Configuration>} */
 const sanitizers = { '': 'Release', address: 'Address', undefined: 'Undefined' };
@@ -27,12 +27,18 @@ export function configurationFromEnvironment() {
  * @returns {string} the file that the target makes
  */
 export function outputOf(target, configuration) {
-  return join(root, 'build', configuration, target === 'everyonce_tests' ? target : `${target}.node`);
+  const isProgram = target === 'everyonce_tests' || target === 'everyonce_bench';
+  return join(root, 'build', configuration, isProgram ? target : `${target}.node`);
 }
 
 /** @returns {boolean} whether there is something to make the target of; a young tree may lack it */
 export function hasSources(/** @type {Target} */ target) {
-  const folders = { everyonce: 'src/addon', everyonce_tests: 'test/native', everyonce_simulation: 'test/simulation' };
+  const folders = {
+    everyonce: 'src/addon',
+    everyonce_tests: 'test/native',
+    everyonce_simulation: 'test/simulation',
+    everyonce_bench: 'bench/native',
+  };
   return cppSources([folders[target]]).length > 0;
 }
 
@@ -42,7 +48,7 @@ export function hasSources(/** @type {Target} */ target) {
  * @param {Target} target
  */
 function fingerprint(target) {
-  const files = nativeFiles().filter((path) => target !== 'everyonce' || !path.startsWith('test/'));
+  const files = nativeFiles().filter((path) => target !== 'everyonce' || !/^(test|bench)\//.test(path));
   const { CXX, CXXFLAGS, LDFLAGS } = process.env;
   return hashFiles(files, [process.version, process.arch, CXX, CXXFLAGS, LDFLAGS, libraryVersions()]);
 }
