@@ -18,7 +18,9 @@ const tidyTestMs = 20_000;
 
 /** @returns {string[]} all C++ files, headers too */
 export function cppFiles() {
-  return ['src', 'test/native', 'bench/native'].flatMap((folder) => listFiles(folder, (name) => /\.(cc|h)$/.test(name)));
+  return ['src', 'test/native', 'bench/native'].flatMap((folder) =>
+    listFiles(folder, (name) => /\.(cc|h)$/.test(name)),
+  );
 }
 
 /** @typedef {(line: string) => void} OnLine */

@@ -67,6 +67,8 @@ export function cppSources(folders) {
 /** @returns {string[]} everything that the native build is made of */
 export function nativeFiles() {
   const lua = [...listFiles('lua', () => true), 'scripts/embed-lua.mjs'];
-  const tests = ['test/native', 'test/simulation/native', 'bench/native'].flatMap((folder) => listFiles(folder, () => true));
+  const tests = ['test/native', 'test/simulation/native', 'bench/native'].flatMap((folder) =>
+    listFiles(folder, () => true),
+  );
   return ['binding.gyp', ...listFiles('src', () => true), ...lua, ...tests];
 }
