@@ -25,6 +25,11 @@
         'cflags': ['-fsanitize=address', '-fsanitize-address-use-after-scope'],
         'ldflags': ['-fsanitize=address'],
       },
+      'Thread': {
+        'inherit_from': ['Release'],
+        'cflags': ['-fsanitize=thread'],
+        'ldflags': ['-fsanitize=thread'],
+      },
       'Undefined': {
         'inherit_from': ['Release'],
         'cflags': ['-fsanitize=undefined', '-fno-sanitize-recover=all'],

@@ -80,20 +80,46 @@ export function utf8Bytes(text) {
 
 const count = (/** @type {unknown} */ value) => Number.isSafeInteger(value) && Number(value) >= 0;
 const text = (/** @type {unknown} */ value) => typeof value === 'string';
-const list = (/** @type {unknown} */ value) => Array.isArray(value);
 const any = (/** @type {unknown} */ value) => value !== undefined;
+const isRate = (/** @type {unknown} */ value) => Number.isFinite(value) && Number(value) >= 0;
 const rid = (/** @type {unknown} */ value) => text(value) || Number.isSafeInteger(value);
 
-/** Keys that a server's packet must have for a client to act on it. @type {Record<string, Record<string, (value: unknown) => boolean>>} */
+const maybe = (/** @type {(value: unknown) => boolean} */ is) => (/** @type {unknown} */ value) =>
+  value === undefined || is(value);
+/** @param {(value: any) => boolean} is */
+const listOf = (is) => (/** @type {unknown} */ value) => Array.isArray(value) && value.every(is);
+/** @param {Record<string, (value: unknown) => boolean>} shape */
+const shaped = (shape) => (/** @type {unknown} */ value) => isObject(value) && badKeyOf(value, shape) === null;
+
+const GRANTED = {
+  frame: maybe(count),
+  body: maybe(count),
+  window: maybe(count),
+  page: maybe(count),
+  rate: maybe(isRate),
+};
+const PLACE = { conv: text, epoch: count, head: count, got: count, read: maybe(count), unread: maybe(count), keep: maybe(count) }; // prettier-ignore
+const FOUND = { id: text, n: maybe(count), seq: count, epoch: count, mid: text, at: count };
+const COUNTED = { conv: text, epoch: count, unread: count, head: count, got: count };
+const isItem = (/** @type {unknown} */ item) =>
+  isObject(item) && (item.t === 'msg' || item.t === 'hole') && badKeyOf(item, SERVER_SHAPES[item.t]) === null;
+const isCover = (/** @type {unknown} */ span) =>
+  Array.isArray(span) && span.length === 4 && text(span[0]) && span.slice(1).every(count);
+
+/**
+ * What a server's packet must be for a client to act on it, down to the entries of its lists: what a client does with an
+ * answer has no place for doubts.
+ * @type {Record<string, Record<string, (value: unknown) => boolean>>}
+ */
 const SERVER_SHAPES = {
-  welcome: { user: text, device: text, limits: isObject, convs: list },
-  resume: { rid, convs: list },
+  welcome: { user: text, device: text, limits: shaped(GRANTED), convs: listOf(shaped(PLACE)) },
+  resume: { rid, convs: listOf(shaped(PLACE)) },
   bye: {},
   ack: { conv: text, id: text, seq: count, epoch: count, mid: text, at: count },
   nack: { conv: text, id: text, code: text },
-  status: { rid, conv: text, found: list, unknown: list },
+  status: { rid, conv: text, found: listOf(shaped(FOUND)), unknown: listOf(text) },
   ok: { rid },
-  tokens: { rid, tokens: list },
+  tokens: { rid, tokens: listOf(text) },
   msg: {
     conv: text,
     epoch: count,
@@ -108,8 +134,8 @@ const SERVER_SHAPES = {
   },
   head: { conv: text, epoch: count, head: count, got: count },
   hole: { conv: text, epoch: count, from: count, to: count },
-  counts: { rid, total: count, convs: list },
-  page: { rid, items: list },
+  counts: { rid, total: count, convs: listOf(shaped(COUNTED)) },
+  page: { rid, items: listOf(isItem), covers: maybe(listOf(isCover)), next: maybe(text) },
   receipt: { conv: text, user: text, got: count, read: count },
   signal: { conv: text, from: text, body: any },
   epoch: { conv: text, epoch: count, keep: count },
@@ -125,9 +151,13 @@ const SERVER_SHAPES = {
  */
 export function badKeyOfServerPacket(packet) {
   if (!Object.hasOwn(SERVER_SHAPES, packet.t)) return 't';
-  const shape = SERVER_SHAPES[packet.t];
+  return badKeyOf(packet, SERVER_SHAPES[packet.t]);
+}
+
+/** @param {Record<string, any>} object @param {Record<string, (value: unknown) => boolean>} shape @returns {string | null} */
+function badKeyOf(object, shape) {
   for (const key of Object.keys(shape)) {
-    if (!Object.hasOwn(packet, key) || !shape[key](packet[key])) return key;
+    if (!shape[key](Object.hasOwn(object, key) ? object[key] : undefined)) return key;
   }
   return null;
 }

@@ -7,17 +7,18 @@ import { libraryVersions } from './debian.mjs';
 import { cppSources, hashFiles, nativeFiles, readText, root, writeText } from './files.mjs';
 import { run } from './run.mjs';
 
-/** @typedef {'Release' | 'Address' | 'Undefined'} Configuration */
+/** @typedef {'Release' | 'Address' | 'Thread' | 'Undefined'} Configuration */
 /** @typedef {'everyonce' | 'everyonce_tests' | 'everyonce_simulation' | 'everyonce_bench'} Target */
 
 /** What EVERYONCE_SANITIZE may say. @type {Record<string, Configuration>} */
-const sanitizers = { '': 'Release', address: 'Address', undefined: 'Undefined' };
+const sanitizers = { '': 'Release', address: 'Address', thread: 'Thread', undefined: 'Undefined' };
 
 /** @returns {Configuration} the configuration that the environment asks for */
 export function configurationFromEnvironment() {
   const wanted = process.env.EVERYONCE_SANITIZE ?? '';
   const configuration = sanitizers[wanted];
-  if (!configuration) throw new Error(`EVERYONCE_SANITIZE is "${wanted}"; it can be "address" or "undefined"`);
+  if (!configuration)
+    throw new Error(`EVERYONCE_SANITIZE is "${wanted}"; it can be "address", "thread" or "undefined"`);
   return configuration;
 }
 

@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, hasSources, isBuilt, outputOf } from './native.mjs';
+import { buildFuzzers, runFuzzer, whyNoFuzzing } from './fuzz.mjs';
 import { listFiles, readText, root } from './files.mjs';
 import { withLock } from './lock.mjs';
 import { CommandError, run } from './run.mjs';
@@ -15,6 +16,8 @@ const suiteMs = 5 * 60_000;
 const sanitizedSuiteMs = 15 * 60_000;
 /** In the long form of test/faults. */
 const longSuiteMs = 60 * 60_000;
+/** Of each target of test/fuzz, in a run that is not for fuzzing alone. */
+const fuzzSeconds = 10;
 /** Left to `npm run faults` and `npm run test:browser` as well; these come last. */
 const lastFolders = ['flow', 'browser', 'faults', 'simulation'];
 
@@ -73,6 +76,27 @@ export async function runAddonCycles(onLine) {
   return outcome(report, process.execPath, args, { LD_PRELOAD: library.trim() }, onLine);
 }
 
+/**
+ * Each libFuzzer target for a few seconds.
+ *
+ * @param {OnLine} onLine
+ * @returns {Promise<Outcome>}
+ */
+export async function runFuzz(onLine) {
+  const missing = whyNoFuzzing();
+  if (missing) return { passed: 0, failed: 0, output: '', remark: `left out: ${missing}` };
+  const programs = await withLock(() => buildFuzzers(onLine));
+  let passed = 0;
+  let said = '';
+  for (const [name, program] of programs) {
+    const { ok, inputs, output } = await runFuzzer(name, program, { seconds: fuzzSeconds }, () => {});
+    onLine(`${name}: ${inputs} inputs`);
+    if (ok) passed += 1;
+    else said += `${name}:\n${output}\n`;
+  }
+  return { passed, failed: programs.size - passed, output: said };
+}
+
 /** @param {string} name @returns {string} */
 function freshReport(name) {
   const path = `build/reports/${name}.json`;
@@ -88,7 +112,7 @@ function freshReport(name) {
  */
 async function outcome(report, command, args, env, onLine) {
   let ended = '';
-  const sanitized = /build\/(Address|Undefined)\//.test(`${command} ${args[1]}`);
+  const sanitized = /build\/(Address|Thread|Undefined)\//.test(`${command} ${args[1]}`);
   const timeoutMs = process.env.EVERYONCE_LONG ? longSuiteMs : sanitized ? sanitizedSuiteMs : suiteMs;
   const { code, output } = await run(command, args, { env, onLine, allowFailure: true, timeoutMs }).catch((error) => {
     if (!(error instanceof CommandError)) throw error;

@@ -138,6 +138,7 @@ bool DecodeSpans(std::string_view value, VisibleSpans* spans) {
     if (span.to == 0) span.to = kMaxInteger;
     span.system_before = reader.Varint();
     span.system_at_end = reader.Varint();
+    if (span.from == 0 || span.from > span.to || (i > 0 && span.from <= spans->back().to)) reader.Fail();
     spans->push_back(span);
   }
   return reader.AtEnd();

@@ -1,9 +1,4 @@
-// libFuzzer target for the packet codec: any bytes as a frame. Build with clang, from the project's root:
-//
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Isrc test/fuzz/packet_fuzz.cc src/core/packet.cc
-//     src/core/packet_decode.cc src/core/packet_decode_fields.cc src/core/json_check.cc src/core/identifiers.cc
-//     src/core/status.cc -lsimdjson -o packet_fuzz
-//   ./packet_fuzz -max_total_time=60
+// libFuzzer target for the packet codec: any bytes as a frame. `npm run fuzz -- packet` builds and runs it.
 
 #include <cstddef>
 #include <cstdint>
