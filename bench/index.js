@@ -1,7 +1,7 @@
 // npm run bench: what one message costs on the main path, beside a bare relay, on this machine; npm run bench -- paging:
 // what a page costs; npm run bench -- slow-reader: what bad readers cost the others; npm run bench --
 // primitives: what an operation of the native primitives costs; npm run bench -- redis: what storing a message in Redis
-// costs. See bench/README.md.
+// costs; npm run bench -- idempotency: what idempotency holds, and costs. See bench/README.md.
 import { tmpdir } from 'node:os';
 import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.js';
@@ -11,6 +11,12 @@ import { primitives } from './primitives-command.js';
 import { retention } from './retention-command.js';
 import { slowReader } from './slow-reader-command.js';
 import { targets } from './targets.js';
+
+if (process.argv[2] === 'idempotency') {
+  const { idempotency } = await import('./idempotency-command.js'); // with database drivers, which the others need not have
+  await idempotency(process.argv.slice(3));
+  process.exit();
+}
 
 if (process.argv[2] === 'slow-reader') {
   await slowReader(process.argv.slice(3));

@@ -1,14 +1,17 @@
 // examples/idempotency, as programs of their own over real servers.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once as event } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import Redis from 'ioredis';
 import pg from 'pg';
 import { postgresDatabase } from '../support/postgres.js';
 import { redisServer } from '../support/redis.js';
 import { START_MS } from './support/databases.js';
+
+const run = promisify(execFile);
 
 describe('examples/idempotency', () => {
   let url;
@@ -98,5 +101,27 @@ describe('examples/idempotency', () => {
     } finally {
       redis.disconnect();
     }
+  });
+
+  it('tokens: under the same faults the plain form loses effects, the right one has each once', async function () {
+    this.timeout(START_MS);
+    const { port } = await redisServer();
+    const file = fileURLToPath(new URL('../../examples/idempotency/tokens/worker.js', import.meta.url));
+    const env = { ...process.env, DATABASE_URL: url, REDIS_URL: `redis://127.0.0.1:${port}`, LEASE_MS: '300' };
+    const say = (args, more) => run(process.execPath, [file, ...args], { env: { ...env, ...more } });
+    /** Ten messages, each twice; a worker that is killed in its fourth handler, and one whose handlers throw at first. */
+    const outcomeOf = async (form) => {
+      await say([form, 'issue', '10']);
+      await assert.rejects(say([form, 'work'], { DIE_AT: '4' }), { signal: 'SIGKILL' });
+      const { stdout } = await say([form, 'work'], { FAIL_FIRST: '1' });
+      return JSON.parse(stdout);
+    };
+    assert.deepEqual(await outcomeOf('right'), { messages: 20, effects: 10, ids: 10 });
+    const { rows } = await pool.query(
+      'SELECT count(DISTINCT receipt)::int AS receipts, min(fence) > 0 AS fenced FROM delivered_right',
+    );
+    assert.deepEqual(rows, [{ receipts: 10, fenced: true }]);
+    // Three were done before the fourth died; all that failed first were taken for repeats when they came again.
+    assert.deepEqual(await outcomeOf('plain'), { messages: 20, effects: 3, ids: 3 });
   });
 });

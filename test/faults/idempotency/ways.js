@@ -2,7 +2,7 @@
 // leaves a line in `effect` for each effect, in a table that would take it twice. `short`: in every run, the others in the long one.
 // Only the driver that is needed is loaded: workers start often.
 import { randomUUID } from 'node:crypto';
-import { compareAndSet, once, sqlOnce, tokens, transition, withRowLock } from '../../../lib/idempotency/index.js';
+import { Lock, compareAndSet, once, sqlOnce, tokens, transition, withRowLock } from '../../../lib/idempotency/index.js';
 
 /**
  * @typedef {object} Worker
@@ -18,7 +18,25 @@ async function postgres(address) {
   return { pool, effect: (tx, key) => tx.query('INSERT INTO effect VALUES ($1)', [key]), close: () => pool.end() };
 }
 
-/** @type {Record<string, { kind: 'postgres' | 'mysql' | 'sqlite', naive?: true, short?: true, open: (address: any) => Promise<Worker> }>} */
+/** What a worker does with a token. @param {any} t @param {any} database @param {string} key @param {(when: string) => void} mayThrow */
+async function withToken(t, { pool, effect }, key, mayThrow) {
+  const claim = await t.claim(key, 400);
+  if (claim.state === 'DONE') return claim.result;
+  if (claim.state !== 'ACQUIRED' && claim.state !== 'TAKEOVER') throw new Error(claim.state);
+  try {
+    mayThrow('before');
+    const { result } = await sqlOnce(pool, { key }, (tx) => effect(tx, key).then(() => randomUUID()));
+    mayThrow('after');
+    return await t.commit(claim, result);
+  } catch (error) {
+    await t.release(claim).catch(() => {});
+    throw error;
+  }
+}
+
+/** @typedef {'postgres' | 'mysql' | 'sqlite' | 'redis'} Kind */
+
+/** @type {Record<string, { kind: Kind, naive?: true, short?: true, open: (address: any) => Promise<Worker> }>} */
 export const WAYS = {
   'sqlOnce, PostgreSQL': {
     kind: 'postgres',
@@ -97,23 +115,72 @@ export const WAYS = {
     },
   },
 
+  'once on Redis around sqlOnce': {
+    kind: 'redis',
+    short: true,
+    async open({ redis, ...address }) {
+      const { pool, effect, close } = await postgres(address);
+      const run = once(
+        { store: { redis }, key: ({ key }) => key, leaseMs: 400, maxAttempts: 1000 },
+        async ({ key, mayThrow }) => {
+          mayThrow('before');
+          const { result } = await sqlOnce(pool, { key }, (tx) => effect(tx, key).then(() => randomUUID()));
+          mayThrow('after');
+          return result;
+        },
+      );
+      return { handle: (key, mayThrow) => run({ key, mayThrow }), close: () => run.close().then(close) };
+    },
+  },
+
   'tokens around sqlOnce': {
     kind: 'postgres',
     async open(address) {
       const { pool, effect, close } = await postgres(address);
       const t = tokens({ store: { postgres: pool } });
-      const handle = async (key, mayThrow) => {
-        const claim = await t.claim(key, 400);
-        if (claim.state === 'DONE') return claim.result;
-        if (claim.state !== 'ACQUIRED' && claim.state !== 'TAKEOVER') throw new Error(claim.state);
+      return { handle: (key, mayThrow) => withToken(t, { pool, effect }, key, mayThrow), close };
+    },
+  },
+
+  'tokens on Redis around sqlOnce': {
+    kind: 'redis',
+    async open({ redis, ...address }) {
+      const { pool, effect, close } = await postgres(address);
+      const t = tokens({ store: { redis } });
+      const handle = (key, mayThrow) => withToken(t, { pool, effect }, key, mayThrow);
+      return { handle, close: () => t.close().then(close) };
+    },
+  },
+
+  'Lock on Redis, fence at the row': {
+    kind: 'redis',
+    async open({ redis, ...address }) {
+      const { pool, effect, close } = await postgres(address);
+      /** Who has the lock may have lost it: the row takes no fence below its own, and is done once. */
+      const work = async (key, fence, mayThrow) => {
+        const tx = await pool.connect();
         try {
+          await tx.query('BEGIN');
           mayThrow('before');
-          const { result } = await sqlOnce(pool, { key }, (tx) => effect(tx, key).then(() => randomUUID()));
+          const take = 'UPDATE item SET result = $3, fence = $2 WHERE id = $1 AND result IS NULL AND fence <= $2';
+          const { rowCount } = await tx.query(take, [key, fence, randomUUID()]);
+          if (rowCount === 1) await effect(tx, key);
           mayThrow('after');
-          return await t.commit(claim, result);
+          await tx.query('COMMIT');
+          return (await pool.query('SELECT result FROM item WHERE id = $1', [key])).rows[0].result;
         } catch (error) {
-          await t.release(claim).catch(() => {});
+          await tx.query('ROLLBACK');
           throw error;
+        } finally {
+          tx.release();
+        }
+      };
+      const handle = async (key, mayThrow) => {
+        const lock = new Lock({ store: { redis }, name: key, leaseMs: 400 });
+        try {
+          return await lock.with(({ fence }) => work(key, fence, mayThrow));
+        } finally {
+          await lock.close();
         }
       };
       return { handle, close };
@@ -192,6 +259,28 @@ export const WAYS = {
         return 'taken';
       };
       return { handle, close };
+    },
+  },
+
+  "the article's token set": {
+    kind: 'redis',
+    short: true,
+    naive: true,
+    async open({ redis, ...address }) {
+      const { pool, effect, close } = await postgres(address);
+      const { Redis } = await import('ioredis');
+      const { plainTokens } = await import('../../../examples/idempotency/tokens/plain.js');
+      const client = new Redis(redis);
+      const plain = plainTokens({ redis: client });
+      const handle = async (key, mayThrow) => {
+        await plain.handle(key, async () => {
+          mayThrow('before');
+          await effect(pool, key);
+          mayThrow('after');
+        });
+        return 'taken';
+      };
+      return { handle, close: () => close().then(() => client.disconnect()) };
     },
   },
 
