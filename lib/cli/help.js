@@ -27,6 +27,14 @@ who is it? one of
 everyonce backup --data DIR --to DIR2      copy the store, of a running server or a stopped one
 everyonce inspect --data DIR [CONVERSATION] [--json]   show what the store holds
 
+everyonce dead-letters [list | show | replay | drop] [ID …] [options]   messages that a Consumer has given up
+  --data DIR            of a running server or a stopped one (${DEFAULTS.data})
+  --redis URL[,URL…]    in Redis instead
+  --group GROUP         whose; without, the groups are listed
+  --all                 replay or drop all of them
+  --limit N             list so many (100)
+  --json                a line of JSON each
+
 everyonce torture --url URL [options]      drive a running server through bad connections, and judge what arrived
   --users N             users that are made up for it (50)
   --seconds N           time under faults (60)

@@ -5,6 +5,7 @@ import { EveryonceError } from '../protocol/errors.js';
 import { checkConversation } from '../protocol/identifiers.js';
 import { DEFAULTS } from '../server/defaults.js';
 import { openDirectory } from './store.js';
+import { timeOf, visible } from './text.js';
 
 /** @typedef {{ out: (line: string) => void, err: (line: string) => void }} Say */
 
@@ -102,17 +103,4 @@ function messageLine({ seq, at, from, device, n, type, id, body }) {
   const shown = text.length > MAX_SHOWN_BODY ? `${text.slice(0, MAX_SHOWN_BODY)}… (${text.length} characters)` : text;
   const number = n === undefined ? '' : ` n ${n}`;
   return `${seq} ${timeOf(at)} ${from}/${device}${number} ${type} ${id} ${visible(shown)}`;
-}
-
-/** @param {number} ms */
-function timeOf(ms) {
-  return new Date(ms).toISOString();
-}
-
-/** What would steer a terminal, or turn the line round, is shown instead of done. @param {string} text */
-function visible(text) {
-  return text.replace(
-    /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }

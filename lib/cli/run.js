@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { backup } from './backup.js';
+import { deadLetters } from './dead-letters.js';
 import { HELP } from './help.js';
 import { inspect } from './inspect.js';
 import { complain, serve } from './serve.js';
@@ -14,7 +15,7 @@ export const EXIT = Object.freeze({ OK: 0, FAILED: 1, USAGE: 2 });
  * Commands that do one thing and end; false: it was done, and is not as it should be.
  * @type {Map<string, (args: string[], say: { out: (line: string) => void, err: (line: string) => void }) => Promise<unknown>>}
  */
-const TASKS = new Map(Object.entries({ backup, inspect, torture }));
+const TASKS = new Map(Object.entries({ backup, 'dead-letters': deadLetters, inspect, torture }));
 
 /**
  * @param {string[]} args what follows `everyonce`

@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { EveryonceError, errorOf } from '../protocol/errors.js';
 import { SNAPSHOT_PREFIX, STORE_FILE_NAME, socketOf } from '../server/control-path.js';
 import { loadAddon } from '../server/native.js';
+import { createServer } from '../server/server.js';
 
 /**
  * @typedef {object} DataDirectory
@@ -20,18 +21,61 @@ import { loadAddon } from '../server/native.js';
  */
 
 /**
+ * @typedef {object} Groups consumer groups of a store, and what they have given up
+ * @property {() => Promise<{ group: string, at: number }[]>} list
+ * @property {(group: string, page: { after: string, limit: number }) =>
+ *   Promise<{ letters: import('../server/feeds.js').Letter[], more: boolean }>} letters
+ * @property {(group: string, mid: string) => Promise<void>} forget
+ * @property {(group: string, mid: string) => Promise<void>} replay
+ * @property {() => Promise<void>} close
+ */
+
+/**
  * @param {string} data
  * @returns {Promise<DataDirectory>}
  * @throws {EveryonceError} BAD_OPTION where there is no store; STORE_LOCKED, CONTROL_FAILED, STORE_CORRUPT …
  */
 export async function openDirectory(data) {
-  if (!existsSync(join(data, STORE_FILE_NAME))) {
-    throw new EveryonceError('BAD_OPTION', `${data} holds no everyonce store: name a server's data directory`, {
-      option: 'data',
-    });
-  }
+  needStore(data);
   const socket = await reach(data);
   return socket ? new Running(data, socket) : openStopped(data);
+}
+
+/**
+ * The groups of a data directory, asked of the server that has it open, or opened here.
+ *
+ * @param {string} data
+ * @returns {Promise<Groups>} errors as of openDirectory
+ */
+export async function openGroups(data) {
+  needStore(data);
+  const socket = await reach(data);
+  return socket ? new Running(data, socket) : groupsOf(createServer({ data, insecure: true }));
+}
+
+/**
+ * @param {import('../server/server.js').Server} server closed with them
+ * @returns {Groups}
+ */
+export function groupsOf(server) {
+  const { feeds } = server;
+  return {
+    list: () => feeds.list(),
+    letters: (group, page) => feeds.letters(group, page),
+    forget: (group, mid) => feeds.forget(group, mid),
+    async replay(group) {
+      const message = `only a process with a consumer of the group ${group} can handle its messages: start it, or call its deadLetters.replay`;
+      throw new EveryonceError('UNSUPPORTED', message);
+    },
+    close: () => server.close(),
+  };
+}
+
+/** @param {string} data */
+function needStore(data) {
+  if (existsSync(join(data, STORE_FILE_NAME))) return;
+  const message = `${data} holds no everyonce store: name a server's data directory`;
+  throw new EveryonceError('BAD_OPTION', message, { option: 'data' });
 }
 
 /**
@@ -113,7 +157,7 @@ function taken(packet) {
   return packet;
 }
 
-/** @implements {DataDirectory} */
+/** @implements {DataDirectory} @implements {Groups} */
 class Running {
   isRunning = true;
   #data;
@@ -181,6 +225,25 @@ class Running {
   async snapshot() {
     const { name } = await this.#ask({ do: 'backup' });
     return join(resolve(this.#data), String(name));
+  }
+
+  async list() {
+    return (await this.#ask({ do: 'groups' })).groups;
+  }
+
+  /** @param {string} group @param {{ after: string, limit: number }} page */
+  async letters(group, page) {
+    return this.#ask({ do: 'letters', group, ...page });
+  }
+
+  /** @param {string} group @param {string} mid */
+  async forget(group, mid) {
+    await this.#ask({ do: 'forget', group, mid });
+  }
+
+  /** @param {string} group @param {string} mid */
+  async replay(group, mid) {
+    await this.#ask({ do: 'replay', group, mid });
   }
 
   async close() {

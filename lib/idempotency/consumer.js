@@ -95,6 +95,7 @@ export class Consumer extends EventEmitter {
     if (this.#stopped || this.#running) return;
     this.#undo.push(feeds.onClose(() => this.stop()));
     this.#undo.push(feeds.onNews(group, () => this.#look()));
+    this.#undo.push(feeds.onReplay(group, (/** @type {string} */ id) => this.deadLetters.replay(id)));
     const renewal = setInterval(() => void this.#renew(), Math.max(10, Math.floor(leaseMs / 3)));
     this.#undo.push(() => clearInterval(renewal));
     this.#running = this.#run();

@@ -1,5 +1,6 @@
-// The socket file by which the command line asks a running server: `everyonce inspect` and `everyonce backup`. One JSON
-// object a line each way, in order: {"id","do":"inspect","conv","after","limit"} or {"id","do":"backup"}; answered by
+// The socket file by which the command line asks a running server: `everyonce inspect`, `backup` and `dead-letters`. One
+// JSON object a line each way, in order: {"id","do":"inspect","conv","after","limit"}, {"id","do":"backup"}, {"id","do":
+// "groups"}, {"id","do":"letters","group","after","limit"}, {"id","do":"forget" or "replay","group","mid"}; answered by
 // {"id","ok":true,…} or {"id","ok":false,"error":{"code","message"}}. Who may open the file may read everything: it is
 // its owner's alone.
 
@@ -22,9 +23,10 @@ const MAX_CONNECTIONS = 8;
  */
 
 /**
- * @typedef {object} Store what is asked; both reject with the engine's code
+ * @typedef {object} Store what is asked; all reject with the engine's code
  * @property {(conv: string | null, after: string | number, limit: number) => Promise<Packet>} inspect
  * @property {(dir: string) => Promise<Packet>} checkpoint
+ * @property {import('./feeds.js').Feeds} feeds
  */
 
 export class Control {
@@ -161,7 +163,22 @@ export class Control {
       return { found: (await this.#store.inspect(conv, after, limit)).found };
     }
     if (request?.do === 'backup') return { name: await this.#snapshot(peer) };
-    throw new EveryonceError('bad_request', '"do" must be "inspect" or "backup"');
+    const { group, mid, after = '0', limit = 100 } = request ?? {};
+    const { feeds } = this.#store;
+    switch (request?.do) {
+      case 'groups':
+        return { groups: await feeds.list() };
+      case 'letters':
+        return feeds.letters(group, { after, limit });
+      case 'forget':
+        await feeds.forget(group, mid);
+        return {};
+      case 'replay':
+        await feeds.replay(group, mid);
+        return {};
+      default:
+        throw new EveryonceError('bad_request', '"do" must be inspect, backup, groups, letters, forget or replay');
+    }
   }
 
   /** A copy on the store's own file system, there as long as the peer is. @param {Peer} peer */

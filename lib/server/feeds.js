@@ -19,6 +19,8 @@ export class Feeds {
   #listeners = new Map();
   /** @type {Map<string, Counts>} */
   #counts = new Map();
+  /** Who handles a dead letter again, by group. @type {Map<string, Set<(mid: string) => Promise<void>>>} */
+  #replayers = new Map();
   /** What is to be stopped before the engine is. @type {Set<() => Promise<unknown>>} */
   #stops = new Set();
   #isClosed = false;
@@ -145,6 +147,35 @@ export class Feeds {
   /** The engine's bell. @param {string} group */
   news(group) {
     for (const listener of this.#listeners.get(group) ?? []) listener();
+  }
+
+  /**
+   * @param {string} group
+   * @param {(mid: string) => Promise<void>} replay of a consumer of this process: handles a dead letter now
+   * @returns {() => void} not any more
+   */
+  onReplay(group, replay) {
+    const replayers = this.#replayers.get(group) ?? new Set();
+    this.#replayers.set(group, replayers.add(replay));
+    return () => {
+      replayers.delete(replay);
+      if (replayers.size === 0 && this.#replayers.get(group) === replayers) this.#replayers.delete(group);
+    };
+  }
+
+  /**
+   * Has a dead letter handled again by a consumer of this process.
+   *
+   * @param {string} group
+   * @param {string} mid
+   * @throws {EveryonceError} UNSUPPORTED: none runs here; NOT_FOUND; what the handler throws
+   */
+  async replay(group, mid) {
+    const [replay] = this.#replayers.get(group) ?? [];
+    if (replay === undefined) {
+      throw new EveryonceError('UNSUPPORTED', `no consumer of the group ${group} runs in the server's process`);
+    }
+    await replay(mid);
   }
 
   /** What this process did for a group; the caller adds to it. @param {string} group @returns {Counts} */

@@ -351,6 +351,7 @@ export class Server extends EventEmitter {
       inspect: (/** @type {string | null} */ conv, /** @type {string | number} */ after, /** @type {number} */ limit) =>
         this.#requests.run((id) => this.#engine.inspect(id, conv, after, limit), { conv }),
       checkpoint: (/** @type {string} */ dir) => this.#requests.run((id) => this.#engine.checkpoint(id, dir), { data }),
+      feeds: this.#feeds,
     };
     const warn = (/** @type {Error} */ error) => logger.warn({ err: error }, `everyonce: ${error.message}`);
     const control = new Control(data, store, warn);

@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once as event } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -12,6 +15,7 @@ import { redisServer } from '../support/redis.js';
 import { START_MS } from './support/databases.js';
 
 const run = promisify(execFile);
+const CLI = fileURLToPath(new URL('../../bin/everyonce.js', import.meta.url));
 
 describe('examples/idempotency', () => {
   let url;
@@ -123,5 +127,55 @@ describe('examples/idempotency', () => {
     assert.deepEqual(rows, [{ receipts: 10, fenced: true }]);
     // Three were done before the fourth died; all that failed first were taken for repeats when they came again.
     assert.deepEqual(await outcomeOf('plain'), { messages: 20, effects: 3, ids: 3 });
+  });
+
+  it('consumer: what is published twice or by a killed server is booked once; what failed is replayed by the command line', async function () {
+    this.timeout(START_MS);
+    await pool.query('CREATE TABLE account (name text PRIMARY KEY, balance int NOT NULL)');
+    await pool.query("INSERT INTO account VALUES ('shop', 0)");
+    const data = mkdtempSync(join(tmpdir(), 'everyonce-example-'));
+    const env = { DATA: data, PORT: '0', SERVICE_KEY: 'a-service-key-of-enough-bytes-for-it' };
+    const pay = async (line, id, body) => {
+      const response = await fetch(`${/http:\S+/.exec(line)[0]}/everyonce/publish`, {
+        method: 'POST',
+        headers: {
+          Authorization: `Bearer ${env.SERVICE_KEY}`,
+          'Idempotency-Key': id,
+          'Content-Type': 'application/json',
+        },
+        body: JSON.stringify({ conv: 'dm:alice:bob', from: 'alice', type: 'payment', body }),
+      });
+      assert.equal(response.status, 200, await response.text());
+    };
+    const balance = async (name) =>
+      (await pool.query('SELECT balance FROM account WHERE name = $1', [name])).rows[0].balance;
+    try {
+      const first = await start('consumer.js', env);
+      for (const id of ['payment-1', 'payment-1', 'payment-2']) {
+        await pay(first.line, id, { order: 'o1', account: 'shop', amount: 5 });
+      }
+      first.child.kill('SIGKILL');
+      await first.exited;
+      const second = await start('consumer.js', env);
+      await pay(second.line, 'payment-3', { order: 'o2', account: 'new', amount: 7 });
+      await pay(second.line, 'payment-4', { order: 'o3', account: 'shop', amount: 1 });
+      // The conversation goes on when the third is put aside: then both are through.
+      const cli = (...args) =>
+        run(process.execPath, [CLI, 'dead-letters', ...args, '--data', data, '--group', 'ledger']);
+      let letters = [];
+      while (letters.length === 0)
+        letters = (await cli('list', '--json')).stdout.split('\n').filter(Boolean).map(JSON.parse);
+      assert.match(letters[0].error, /there is no account new/);
+      await assert.rejects(cli('replay', letters[0].id), /there is no account new/);
+      await pool.query("INSERT INTO account VALUES ('new', 0)");
+      await cli('replay', letters[0].id);
+      assert.equal(await balance('new'), 7);
+      second.child.kill('SIGTERM');
+      assert.deepEqual(await second.exited, [0, null]);
+      assert.equal(await balance('shop'), 6);
+      assert.equal((await cli('list')).stdout, '');
+    } finally {
+      rmSync(data, { recursive: true, force: true });
+    }
   });
 });
