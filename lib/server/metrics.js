@@ -27,6 +27,13 @@ export const ENGINE_COUNTERS = {
     'rounds of retention over all conversations that came to their end',
   ],
   everyonce_retention_failures_total: ['retentionFailures', 'conversations that retention could not look at'],
+  everyonce_bells_rung_total: ['bellsRung', 'bells given to other server processes'],
+  everyonce_bells_heard_total: ['bellsHeard', 'bells of other server processes'],
+  everyonce_bells_dropped_total: ['bellsDropped', 'bells not given out, since too much waited or Redis was away'],
+  everyonce_bells_lost_total: ['bellsLost', 'bells of others that are known to have been missed'],
+  everyonce_bell_gaps_total: ['bellGaps', 'times that messages were given out though one before them had not come'],
+  everyonce_catch_ups_total: ['catchUps', 'connections that were sent to read what no bell told them of'],
+  everyonce_resubscriptions_total: ['resubscriptions', 'subscriptions to bells that had to be made again'],
 };
 
 /**
@@ -64,6 +71,9 @@ export class Metrics {
       'everyonce_retention_timestamp_seconds',
       'when the last round of retention ended; 0: none has',
       () => Number(source.stats().retentionAt ?? 0) / 1000,
+    );
+    this.#gauge('everyonce_subscriptions', 'channels of bells subscribed to', () =>
+      Number(source.stats().subscriptions ?? 0),
     );
     this.#gauge('everyonce_event_loop_delay_seconds', 'p99 since the last look', () => this.#takeDelay());
     if (source.feeds) addFeedMetrics(this.#registry, source.feeds);

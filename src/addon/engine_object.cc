@@ -207,6 +207,7 @@ void EngineObject::GiveOut(Napi::Env env, Napi::Function on_batch) {
 void EngineObject::Stopped(Napi::Env env) {
   last_counters_ = thread_->counters();
   last_log_counters_ = thread_->log_counters();
+  last_relay_stats_ = thread_->relay_stats();
   thread_->Join();
   thread_.reset();
   waker_->closed.store(true, std::memory_order_release);
@@ -384,6 +385,7 @@ Napi::Value EngineObject::Warnings(const Napi::CallbackInfo&) {
 Napi::Value EngineObject::Stats(const Napi::CallbackInfo&) {
   const EngineCounters engine = thread_ != nullptr ? thread_->counters() : last_counters_;
   const LogCounters log = thread_ != nullptr ? thread_->log_counters() : last_log_counters_;
+  const auto [relay, relaying] = thread_ != nullptr ? thread_->relay_stats() : last_relay_stats_;
   auto stats = Napi::Object::New(env_);
   auto set = [&](const char* name, uint64_t value) {
     stats.Set(name, Napi::Number::New(env_, static_cast<double>(value)));
@@ -412,6 +414,14 @@ Napi::Value EngineObject::Stats(const Napi::CallbackInfo&) {
   set("retentionFailures", log.retention_failures);
   set("retentionAt", static_cast<uint64_t>(log.retention_at_ms));
   set("cachedConversations", log.cached_conversations);
+  set("bellsRung", relay.rung);
+  set("bellsHeard", relay.heard);
+  set("bellsDropped", relay.dropped);
+  set("bellsLost", relay.lost);
+  set("subscriptions", relay.subscriptions);
+  set("resubscriptions", relay.resubscriptions);
+  set("bellGaps", relaying.gaps);
+  set("catchUps", relaying.catch_ups);
   stats.Set("durable", Napi::Boolean::New(env_, durable_));
   return stats;
 }

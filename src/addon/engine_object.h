@@ -71,6 +71,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   bool stopping_ = false;
   EngineCounters last_counters_;
   LogCounters last_log_counters_;
+  EngineThread::RelayStats last_relay_stats_;
 };
 
 }  // namespace everyonce

@@ -117,6 +117,15 @@ struct Connection {
   uint32_t unacked = 0;          // pushed and not acked, over all links
   int64_t last_progress_ms = 0;  // last ack or pull
 
+  // Where other processes share the log (engine/relaying.h).
+  std::vector<bool> channels;      // watched for it
+  int64_t hello_ms = 0;            // when it said hello, by the log; 0: not yet
+  int64_t displaced_ms = 0;        // the newest hello of its device that was heard of elsewhere
+  uint64_t listed = UINT64_MAX;    // conversations on the user's list before the welcome's views were read
+  std::vector<std::string> heard;  // conversations that bells told of while it was entering …
+  std::vector<uint32_t> unsure;    // … and channels of which bells were missed then
+  bool wide = false;               // has conversations that no link stands for
+
   FrameJoiner out;  // what is owed to it at the end of the step
 
   RateLimiter rate;

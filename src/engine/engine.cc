@@ -48,9 +48,11 @@ Engine::Engine(Log* log, EngineOptions options)
       address_rates_(options_.limits.address_rate),
       packages_(options_.package_limits, options_.package_timeout_ms) {
   ListenToFeed();
+  ListenToRelay();
 }
 Engine::~Engine() {
   if (log_->feed() != nullptr) log_->feed()->OnNews({});
+  if (relay_ != nullptr) relay_->Listen({}, {});
 }
 
 Connection* Engine::Find(ConnectionId id) {
@@ -172,6 +174,7 @@ void Engine::MakeReady(Connection& connection) {
 
 void Engine::Step(const Time& now) {
   now_ = now;
+  if (relay_ != nullptr) TakeHeard();
   do {
     while (!ready_.empty() && pushed_bytes_ < options_.output_bytes && group_.size() < options_.group_commands &&
            group_bytes_ < options_.group_bytes) {
@@ -184,6 +187,7 @@ void Engine::Step(const Time& now) {
     if (!committing_ && !group_.empty()) CommitGroup();
   } while (!committing_ && (!group_.empty() || (!ready_.empty() && pushed_bytes_ < options_.output_bytes)));
   RunTimers();
+  if (relay_ != nullptr) relay_->Send();
 }
 
 // Takes packets in order until one has to wait: a read waits for the commands before it, everything waits for a read.
@@ -367,8 +371,8 @@ void Engine::Settle(std::vector<Outcome> outcomes) {
     Connection* connection = Find(pending.connection);
     if (outcomes[i].code == Code::kUnavailable) {
       ++counters_.unavailable;
-      if (outcomes[i].unknown) NoteUnknown(command);
     }
+    if (outcomes[i].unknown) NoteUnknown(command);
     if (connection != nullptr) {
       --connection->commands_in_flight;
       MakeReady(*connection);
@@ -402,11 +406,12 @@ void Engine::RunTimers() {
     retain_due_ms_ = again_ms < 0 ? INT64_MAX : now_.steady_ms + std::max<int64_t>(again_ms, 1);
   }
   if (now_.steady_ms >= packages_.NextDeadline()) RunPackages();
+  if (relay_ != nullptr) RunRelaying();
 }
 
 int64_t Engine::NextDeadline() const {
   return std::min({tend_due_ms_, retain_due_ms_, recheck_due_ms_, heads_due_ms_, receipts_due_ms_, redelivery_due_ms_,
-                   packages_.NextDeadline()});
+                   packages_.NextDeadline(), RelayingDeadline()});
 }
 
 }  // namespace everyonce

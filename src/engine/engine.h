@@ -21,6 +21,7 @@
 #include "engine/connection.h"
 #include "engine/feed_call.h"
 #include "engine/output.h"
+#include "engine/relaying.h"
 #include "log/log.h"
 
 namespace everyonce {
@@ -47,6 +48,7 @@ struct EngineOptions {
   int64_t receipt_interval_ms = 100;
   int64_t tend_interval_ms = 10'000;   // between a group and the log's housekeeping; a tenth of it while there is more
   int64_t package_timeout_ms = 5'000;  // from a package's first part to its last
+  RelayingOptions relaying;
   PackageLimits package_limits;
   size_t group_commands = 4096;     // bound of one group, in commands …
   size_t group_bytes = 8u << 20;    // … and in bytes of bodies
@@ -108,7 +110,9 @@ class Engine {
   void Step(const Time& now);
 
   // Packets wait that the last Step's bounds left over: step again, once its output was taken.
-  bool HasWork() const { return !committing_ && (!ready_.empty() || !group_.empty()); }
+  bool HasWork() const {
+    return (!committing_ && (!ready_.empty() || !group_.empty())) || (relaying_ && !relaying_->heard.empty());
+  }
 
   // A group is with the log, which answers later.
   bool IsCommitting() const { return committing_; }
@@ -123,6 +127,7 @@ class Engine {
   int64_t NextDeadline() const;
 
   const EngineCounters& counters() const { return counters_; }
+  RelayingCounters relaying_counters() const { return relaying_ ? relaying_->counters : RelayingCounters(); }
 
  private:
   // What to do when a command's outcome is known. `then` is set where more follows than the plain answer.
@@ -216,9 +221,12 @@ class Engine {
   Connection* FindDevice(const std::string& user, std::string_view device);
 
   // engine_deliver.cc: fan-out, live and behind, redelivery.
-  void Deliver(const Message& message, const MemberList& audience, const std::vector<std::string>& added);
+  void Accepted(Delivery delivery, const std::vector<std::string>& removed);
+  void Give(const Delivery& delivery);
+  void Deliver(const Delivery& delivery);
   void DeliverTo(Connection& connection, const Message& message, std::string_view packet, bool gained);
   Link& LinkOf(Connection& connection, const Message& message, bool gained);
+  std::pair<Link*, bool> LinkTo(Connection& connection, const std::string& conv);
   void Push(Connection& connection, Link& link, uint64_t seq, std::string_view packet);
   void FallBehind(Connection& connection, const std::string& conv, Link& link);
   void SendHead(Connection& connection, const std::string& conv, Link& link);
@@ -228,7 +236,7 @@ class Engine {
   void Tell(Connection& connection, const std::string& conv, Link& link, uint64_t seq, std::string_view packet);
   void LoadLink(Connection& connection, const std::string& conv, Link& link,
                 std::function<bool(const ConversationView&)> is_live);
-  void OwnAccepted(Connection& connection, const Command& command, const Outcome& outcome);
+  void OwnAccepted(Connection& connection, const Message& message);
   void RunHeads();
   void RunRedelivery();
   void Redeliver(Connection& connection, const std::string& conv, Link& link, uint64_t first);
@@ -261,9 +269,50 @@ class Engine {
   // engine_recheck.cc: what a commit that failed may have stored.
   void NoteUnknown(const Command& command);
   void RunRechecks();
+  void NoteRepeat(const Command& command, const Outcome& outcome);
+  void NoteNews(const std::string& conv, const std::vector<std::string>& users, bool tell_others);
   void RecheckLater(const std::string& conv, const std::set<std::string>& users);
   void RecheckUser(const std::string& conv, const std::string& user);
+  void RecheckConnection(const Connection& connection, const std::string& conv);
   void TellNews(Connection& connection, const ConversationView& view);
+
+  // engine_relay.cc: what other processes on the same log are told, and what they tell.
+  void ListenToRelay();
+  void TellBell(const Bell& bell, const std::vector<std::string>& users);
+  void TellMessage(const Delivery& delivery, const std::vector<std::string>& removed);
+  void Watch(Connection& connection, uint32_t channel);
+  void ListenTo(Connection& connection, const std::string& conv);
+  void StopListening(Connection& connection);
+  SharedConversation* SharedOf(const std::string& conv);
+  void BeginListening(Connection& connection);
+  bool TellOfHello(Connection& connection, int64_t hello_ms);
+  void ListenFromWelcome(Connection& connection, bool wide);
+  void TakeHeard();
+  void Hear(Bell& bell);
+  void HearMessage(Bell& bell);
+  void FindAudience(Bell& bell);
+  void HearNews(const std::string& conv, const std::vector<std::string>& users);
+  bool Concerns(const std::string& conv, const std::vector<std::string>& users);
+  void HearDevice(const Bell& bell);
+  void TellMembers(const Bell& bell);
+  void NoteEntering(const Bell& bell);
+  void Arrive(Delivery delivery);
+  void GiveHeld(SharedConversation* shared, uint64_t up_to);
+
+  // engine_compare.cc: what no bell told of.
+  void MarkUnsure(uint32_t channel);
+  void RunRelaying();
+  int64_t RelayingDeadline() const;
+  void CompareConversations(uint32_t channel);
+  void CompareConversation(const std::string& conv);
+  void ComparePeople(uint32_t channel);
+  void CompareLater(uint32_t channel);
+  void JudgePeople(const std::vector<ConnectionId>& ids, const std::vector<Relay::Person>& people);
+  void ListAgain(const std::string& user);
+  void Suspect(const std::string& conv, const Relay::Head& head);
+  void CatchUpWith(const Relaying::Suspicion& suspicion);
+  void CheckHistory(Connection& connection, const std::string& conv, Link& link);
+  void TellHistory(Connection& connection, Link& link, const Position& told, const ResumeView& found);
 
   Log* log_;
   EngineOptions options_;
@@ -299,6 +348,8 @@ class Engine {
   int64_t tend_due_ms_ = INT64_MAX;  // armed by a group
   int64_t retain_due_ms_ = 0;        // as the log asks for, whether or not anything happens
 
+  Relay* relay_ = nullptr;                              // null: nobody shares the log
+  std::unique_ptr<Relaying> relaying_;                  // with relay_
   PackageReorder packages_;                             // held parts
   std::unordered_set<std::string> submitted_packages_;  // complete or refused, and not yet answered
 

@@ -20,20 +20,38 @@ void WriteMessageEvent(std::string_view packet, std::string* json) {
 
 }  // namespace
 
-// Fan-out: to every device of every member as of that seq. One stored record, one encoded packet, a copy per socket.
-void Engine::Deliver(const Message& message, const MemberList& audience, const std::vector<std::string>& added) {
-  std::string packet;
-  WriteMsg(message, &packet);
+// A message is stored, durable and acked: out to everybody here, and to the other processes.
+void Engine::Accepted(Delivery delivery, const std::vector<std::string>& removed) {
+  WriteMsg(delivery.message, &delivery.packet);
   if (options_.message_events) {
     std::string json;
-    WriteMessageEvent(packet, &json);
+    WriteMessageEvent(delivery.packet, &json);
     Event(json);
   }
+  if (relay_ == nullptr) return Give(delivery);
+  TellMessage(delivery, removed);
+  Arrive(std::move(delivery));
+}
+
+void Engine::Give(const Delivery& delivery) {
+  Connection* own = delivery.own == 0 ? nullptr : Find(delivery.own);
+  if (own != nullptr) OwnAccepted(*own, delivery.message);
+  Deliver(delivery);
+}
+
+// Fan-out: to every device of every member as of that seq. One stored record, one encoded packet, a copy per socket.
+void Engine::Deliver(const Delivery& delivery) {
+  const Message& message = delivery.message;
+  const MemberList& audience = *delivery.audience;
+  const std::vector<std::string>& added = delivery.added;
   auto deliver_to_user = [&](const std::string& user, const std::vector<Connection*>& connections) {
     const bool gained = std::find(added.begin(), added.end(), user) != added.end();
     for (Connection* connection : connections) {
-      if (connection->device == message.device && user == message.from) continue;  // it has the ack
-      DeliverTo(*connection, message, packet, gained);
+      if (connection->device == message.device && user == message.from) {  // it has the ack
+        if (relay_ != nullptr && connection->id != delivery.own) OwnAccepted(*connection, message);
+        continue;
+      }
+      DeliverTo(*connection, message, delivery.packet, gained);
     }
   };
   if (audience.size() <= kSmallAudience || audience.size() <= online_.size()) {
@@ -50,6 +68,10 @@ void Engine::Deliver(const Message& message, const MemberList& audience, const s
 
 void Engine::DeliverTo(Connection& connection, const Message& message, std::string_view packet, bool gained) {
   Link& link = LinkOf(connection, message, gained);
+  if (relay_ != nullptr && !link.loading && link.epoch != message.epoch) {
+    if (message.epoch < link.epoch) return;
+    CheckHistory(connection, message.conv, link);
+  }
   if (link.loading) {
     link.epoch = message.epoch;
     link.head = std::max(link.head, message.seq);
@@ -66,10 +88,10 @@ void Engine::DeliverTo(Connection& connection, const Message& message, std::stri
   Tell(connection, message.conv, link, message.seq, packet);
 }
 
-// Pushes a message, or tells of it by a head.
+// Pushes a message, or tells of it by a head; one without a packet always so.
 void Engine::Tell(Connection& connection, const std::string& conv, Link& link, uint64_t seq, std::string_view packet) {
-  if (link.live &&
-      (connection.lagging || connection.unacked >= options_.limits.window || pushed_bytes_ >= options_.output_bytes)) {
+  if (link.live && (packet.empty() || connection.lagging || connection.unacked >= options_.limits.window ||
+                    pushed_bytes_ >= options_.output_bytes)) {
     FallBehind(connection, conv, link);
   } else if (link.live) {
     if (!link.told || seq != link.next) SendHead(connection, conv, link);
@@ -96,8 +118,8 @@ void Engine::HeadSoon(Connection& connection, const std::string& conv, Link& lin
 // The link of a conversation that this connection was not told of: one gained while connected starts live at its first
 // visible seq; any other (past the welcome's thousand) is live only where nothing before this message is missing.
 Link& Engine::LinkOf(Connection& connection, const Message& message, bool gained) {
-  const auto [entry, inserted] = connection.links.try_emplace(message.conv);
-  Link& link = entry->second;
+  const auto [found, inserted] = LinkTo(connection, message.conv);
+  Link& link = *found;
   if (!inserted && !gained) return link;
   link.told = false;
   link.epoch = message.epoch;
@@ -107,6 +129,12 @@ Link& Engine::LinkOf(Connection& connection, const Message& message, bool gained
   LoadLink(connection, message.conv, link,
            [gained, seq = message.seq](const ConversationView& view) { return gained || view.got + 1 >= seq; });
   return link;
+}
+
+std::pair<Link*, bool> Engine::LinkTo(Connection& connection, const std::string& conv) {
+  const auto [entry, inserted] = connection.links.try_emplace(conv);
+  if (inserted && relay_ != nullptr && !connection.application) ListenTo(connection, conv);
+  return {&entry->second, inserted};
 }
 
 // Asks the log where a link begins. `is_live`: whether nothing before the message that it is for is missing. Where the
@@ -183,19 +211,24 @@ void Engine::CatchUpAll(Connection& connection) {
 }
 
 // The sending device's own message counts as acked by it, and it knows the seq from its ack.
-void Engine::OwnAccepted(Connection& connection, const Command& command, const Outcome& outcome) {
-  if (connection.application || outcome.duplicate) return;
-  const auto [entry, inserted] = connection.links.try_emplace(command.conv);
-  Link& link = entry->second;
+void Engine::OwnAccepted(Connection& connection, const Message& message) {
+  const auto [found, inserted] = LinkTo(connection, message.conv);
+  Link& link = *found;
   if (inserted) {
-    link.epoch = outcome.epoch;
+    link.epoch = message.epoch;
     // What follows in this group is committed already and reaches this link by Deliver.
-    LoadLink(connection, command.conv, link,
-             [seq = outcome.seq](const ConversationView& view) { return view.got >= seq; });
+    LoadLink(connection, message.conv, link,
+             [seq = message.seq](const ConversationView& view) { return view.got >= seq; });
   }
-  if (outcome.seq == link.got + 1) link.got = outcome.seq;
-  link.head = std::max(link.head, outcome.seq);
-  if (outcome.seq >= link.next) link.next = outcome.seq + 1;
+  if (relay_ != nullptr && !inserted && !link.loading && message.epoch > link.epoch) {
+    CheckHistory(connection, message.conv, link);
+  }
+  // What lies between did not come: it is not to be told any more.
+  const bool jumped = !inserted && !link.loading && link.live && message.seq > link.next;
+  if (message.seq == link.got + 1) link.got = message.seq;
+  link.head = std::max(link.head, message.seq);
+  if (message.seq >= link.next) link.next = message.seq + 1;
+  if (jumped) SendHead(connection, message.conv, link);
 }
 
 void Engine::RunHeads() {

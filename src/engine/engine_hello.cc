@@ -58,6 +58,7 @@ void Engine::Enter(Connection& connection) {
   Command command;
   command.kind = CommandKind::kDevice;
   command.positions = connection.positions;
+  if (relay_ != nullptr) BeginListening(connection);
   Submit(connection, std::move(command), {.then = [this](Connection* entered, const Command& done, Outcome& outcome) {
            if (entered != nullptr) Welcome(entered->id, done.positions, outcome);
          }});
@@ -72,6 +73,7 @@ void Engine::Welcome(ConnectionId id, std::vector<Position> positions, Outcome& 
     SendError(*connection, error);
     return Shut(*connection, outcome.code == Code::kStaleDevice ? 4409 : 1013);
   }
+  if (relay_ != nullptr && !TellOfHello(*connection, outcome.at_ms)) return;
   ++connection->reads_in_flight;
   log_->ResumeAt(connection->user, connection->device, positions,
                  [this, id](Status resumed_status, std::vector<ResumeView> resumed) {
@@ -147,6 +149,7 @@ void Engine::WelcomeWith(Connection& connection, std::vector<ResumeView> resumed
   WriteJsonString(connection.device, &json);
   json += '}';
   Event(json);
+  if (relay_ != nullptr) ListenFromWelcome(connection, more);
 }
 
 void Engine::Resume(Connection& connection, Packet packet) {
@@ -195,7 +198,7 @@ void Engine::Resume(Connection& connection, Packet packet) {
 // The connection has been told where it stands in a conversation: live where nothing is missing, else behind.
 void Engine::TellOf(Connection& connection, const ConversationView& view) {
   if (!view.member && view.head <= view.got) return;
-  Link& link = connection.links[view.conv];
+  Link& link = *LinkTo(connection, view.conv).first;
   link.told = true;
   link.live = connection.live_pushes && view.got >= view.head;
   link.head_due = false;

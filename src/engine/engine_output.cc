@@ -76,6 +76,7 @@ void Engine::Forget(ConnectionId id) {
     json += '}';
     Event(json);
   }
+  if (relay_ != nullptr && !connection.application) StopListening(connection);
   asking_.erase(id);
   connection.phase = Phase::kClosed;
   forgotten_.push_back(std::move(found->second));

@@ -69,6 +69,9 @@ void Engine::RunReceipts() {
               if (each->id != receipt.cause && !each->lagging) Out(*each)->append(json);
             }
           }
+          if (relay_ != nullptr) {
+            TellBell({.kind = Bell::Kind::kReceipt, .conv = conv, .packet = std::move(json)}, {});
+          }
         });
       }
     });

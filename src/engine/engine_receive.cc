@@ -149,7 +149,7 @@ void Engine::GivePage(Connection& pulling, std::string_view rid_json, const Pull
   WritePage(rid_json, page.items, page.covers, next, out);
   pushed_bytes_ += out->size() - before;
   for (const ConversationView& view : page.finished) {
-    Link& link = pulling.links[view.conv];
+    Link& link = *LinkTo(pulling, view.conv).first;
     link.told = true;
     link.epoch = view.epoch;
     link.head = std::max(link.head, view.head);
@@ -196,6 +196,9 @@ void Engine::Signal(Connection& connection, Packet packet) {
         Out(*each)->append(json);
         pushed_bytes_ += json.size();
       }
+    }
+    if (relay_ != nullptr) {
+      TellBell({.kind = Bell::Kind::kSignal, .conv = conv, .packet = std::move(json)}, {});
     }
   });
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/identifiers.h"
 #include "engine/engine.h"
 
 namespace everyonce {
@@ -9,6 +10,7 @@ namespace {
 // Conversations that wait to be looked at: more than two groups in a row that failed hold. Past it whoever is connected
 // is told to come again, and asks about all.
 constexpr size_t kMaxRechecks = 10'000;
+constexpr size_t kMaxRepeats = 4096;  // of those that repeats give rise to; beyond it their channel is compared
 constexpr size_t kRechecksAtOnce = 64;
 constexpr int64_t kRetryMs = 1000;
 
@@ -19,12 +21,28 @@ constexpr int64_t kRetryMs = 1000;
 // anything that was not pushed.
 void Engine::NoteUnknown(const Command& command) {
   if (command.kind != CommandKind::kSend && command.kind != CommandKind::kMembers) return;
-  std::set<std::string>& users = rechecks_[command.conv];
   // Those who went by it are no members any more.
-  for (const std::string& user : command.members) {
-    if (online_.contains(user)) users.insert(user);
+  std::vector<std::string> users = command.members;
+  if (command.kind == CommandKind::kMembers) users.push_back(command.user);
+  NoteNews(command.conv, users, true);
+}
+
+// A send that was accepted not long ago, perhaps by a process that died before it told anybody, or by a first try whose
+// answer got lost on the way from the store.
+void Engine::NoteRepeat(const Command& command, const Outcome& outcome) {
+  if (now_.wall_ms - outcome.at_ms >= 2 * options_.relaying.compare_ms) return;
+  if (rechecks_.size() < kMaxRepeats) return NoteNews(command.conv, {}, true);
+  MarkUnsure(relay_->ChannelOf(command.conv));
+  TellBell({.kind = Bell::Kind::kNews, .conv = command.conv}, {});
+}
+
+// `users`: to look for beside the members. `tell_others`: the processes that share the log don't know of it either.
+void Engine::NoteNews(const std::string& conv, const std::vector<std::string>& users, bool tell_others) {
+  std::set<std::string>& all_users = rechecks_[conv];
+  for (const std::string& user : users) {
+    if (online_.contains(user)) all_users.insert(user);
   }
-  if (command.kind == CommandKind::kMembers) users.insert(command.user);
+  if (relay_ != nullptr && tell_others) relaying_->to_tell.insert(conv);
   recheck_due_ms_ = std::min(recheck_due_ms_, now_.steady_ms);
   if (rechecks_.size() <= kMaxRechecks) return;
   rechecks_.clear();
@@ -48,7 +66,11 @@ void Engine::RunRechecks() {
     log_->MembersOf(node.key(), [this, conv = node.key(), users = std::move(node.mapped())](
                                     const Status& status, const std::shared_ptr<const MemberList>& members) mutable {
       if (status.code == Code::kUnavailable) return RecheckLater(conv, users);
+      if (relay_ != nullptr && relaying_->to_tell.erase(conv) > 0) {
+        TellBell({.kind = Bell::Kind::kNews, .conv = conv}, status.ok() && IsDirect(conv) ? *members : MemberList());
+      }
       if (status.ok() && members != nullptr) users.insert(members->begin(), members->end());
+      if (relay_ != nullptr) CompareConversation(conv);
       for (const std::string& user : users) RecheckUser(conv, user);
     });
   }
@@ -69,22 +91,34 @@ void Engine::RecheckUser(const std::string& conv, const std::string& user) {
   std::vector<ConnectionId> ids;
   for (const Connection* connection : online->second) ids.push_back(connection->id);
   for (const ConnectionId id : ids) {
-    Connection* connection = Find(id);
-    if (connection == nullptr) continue;
-    log_->View(user, connection->device, conv,
-               [this, id, conv, user](const Status& status, const ConversationView& view) {
-                 if (status.code == Code::kUnavailable) return RecheckLater(conv, {user});
-                 Connection* current = Find(id);
-                 if (status.ok() && current != nullptr) TellNews(*current, view);
-               });
+    const Connection* connection = Find(id);
+    // Where others store, too, what the log has beyond what was told is mostly on its way: positions tell, a while
+    // later.
+    const bool compared = relay_ != nullptr && connection != nullptr && connection->links.contains(conv);
+    if (connection != nullptr && !compared) RecheckConnection(*connection, conv);
   }
+}
+
+void Engine::RecheckConnection(const Connection& connection, const std::string& conv) {
+  log_->View(
+      connection.user, connection.device, conv,
+      [this, id = connection.id, conv, user = connection.user](const Status& status, const ConversationView& view) {
+        if (status.code == Code::kUnavailable) return RecheckLater(conv, {user});
+        Connection* current = Find(id);
+        if (status.ok() && current != nullptr) TellNews(*current, view);
+      });
 }
 
 // What a connection was told of a conversation is brought up to what the log holds.
 void Engine::TellNews(Connection& connection, const ConversationView& view) {
-  const auto [entry, inserted] = connection.links.try_emplace(view.conv);
-  Link& link = entry->second;
+  if (view.epoch == 0) return;  // nothing was ever said there
+  const auto [found, inserted] = LinkTo(connection, view.conv);
+  Link& link = *found;
   if (!inserted && view.epoch == link.epoch && view.head <= link.head) return;
+  if (!inserted && relay_ != nullptr && view.epoch != link.epoch && link.epoch != 0) {
+    if (!link.loading && view.epoch > link.epoch) CheckHistory(connection, view.conv, link);
+    return;
+  }
   link.epoch = view.epoch;
   link.head = std::max(inserted ? 0 : link.head, view.head);
   link.got = std::max(inserted ? 0 : link.got, view.got);

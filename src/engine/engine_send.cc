@@ -86,21 +86,24 @@ void Engine::AnswerSend(Connection* connection, const Command& command, Outcome&
               .safe = log_->safe(),
               .duplicate = outcome.duplicate},
              Out(*connection));
-    OwnAccepted(*connection, command, outcome);
   }
+  if (relay_ != nullptr && outcome.duplicate) NoteRepeat(command, outcome);
   if (outcome.duplicate || outcome.audience == nullptr) return;
-  Message message{.conv = command.conv,
-                  .epoch = outcome.epoch,
-                  .seq = outcome.seq,
-                  .mid = outcome.mid,
-                  .from = command.user,
-                  .device = command.device,
-                  .n = command.n,
-                  .id = command.id,
-                  .type = command.type,
-                  .body = command.body,
-                  .at_ms = outcome.at_ms};
-  Deliver(message, *outcome.audience, {});
+  Delivery delivery;
+  delivery.message = {.conv = command.conv,
+                      .epoch = outcome.epoch,
+                      .seq = outcome.seq,
+                      .mid = outcome.mid,
+                      .from = command.user,
+                      .device = command.device,
+                      .n = command.n,
+                      .id = command.id,
+                      .type = command.type,
+                      .body = command.body,
+                      .at_ms = outcome.at_ms};
+  delivery.audience = outcome.audience;
+  delivery.own = connection == nullptr || connection->application ? 0 : connection->id;
+  Accepted(std::move(delivery), {});
 }
 
 void Engine::Skip(Connection& connection, Packet packet) {
@@ -196,17 +199,20 @@ void Engine::AnswerMembers(Connection* connection, const Command& command, Outco
     }
   }
   if (outcome.code != Code::kOk || outcome.seq == 0 || outcome.audience == nullptr) return;
-  Message message{.conv = command.conv,
-                  .epoch = outcome.epoch,
-                  .seq = outcome.seq,
-                  .mid = outcome.mid,
-                  .from = "system",
-                  .device = "system",
-                  .id = std::to_string(outcome.mid),
-                  .type = "system.members",
-                  .body = outcome.body,
-                  .at_ms = outcome.at_ms};
-  Deliver(message, *outcome.audience, outcome.added);
+  Delivery delivery;
+  delivery.message = {.conv = command.conv,
+                      .epoch = outcome.epoch,
+                      .seq = outcome.seq,
+                      .mid = outcome.mid,
+                      .from = "system",
+                      .device = "system",
+                      .id = std::to_string(outcome.mid),
+                      .type = "system.members",
+                      .body = outcome.body,
+                      .at_ms = outcome.at_ms};
+  delivery.audience = outcome.audience;
+  delivery.added = outcome.added;
+  Accepted(std::move(delivery), outcome.removed);
 }
 
 }  // namespace everyonce

@@ -14,6 +14,7 @@
 #include "core/packet.h"
 #include "core/status.h"
 #include "log/feed.h"
+#include "log/relay.h"
 
 namespace everyonce {
 
@@ -96,7 +97,8 @@ struct Outcome {
   std::string message;               // a sentence, where code is not kOk
   std::optional<uint64_t> expected;  // kGap
   int64_t retry_ms = -1;             // -1: final
-  // kUnavailable of a write that was tried: it may be stored all the same, and nobody was told of it.
+  // kUnavailable of a write that was tried, or a duplicate of what may have been this very call: it may be stored, or is,
+  // and nobody was told of it.
   bool unknown = false;
 
   // kSend accepted, and the system message of kMembers (seq 0: nothing was stored, the call was a repeat).
@@ -120,7 +122,8 @@ struct Outcome {
   uint64_t read = 0;
   bool rose = false;
 
-  // kDevice: the known incarnation (code kStaleDevice where pe is lower); first = never seen before.
+  // kDevice: the known incarnation (code kStaleDevice where pe is lower); first = never seen before. Where there is a
+  // relay, `at_ms` is later than that of any hello of this device before.
   uint64_t pe = 0;
   bool first = false;
 };
@@ -246,6 +249,9 @@ class Log {
 
   // What consumer groups read by. Null: this log has none.
   virtual Feed* feed() { return nullptr; }
+
+  // How other processes on the same log hear of what this one stores. Null: there are none.
+  virtual Relay* relay() { return nullptr; }
 
   // What must stay in the log of a conversation for the sake of consumer groups: all above the answer. kMaxInteger:
   // there is no group.

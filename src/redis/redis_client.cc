@@ -48,6 +48,7 @@ void RedisClient::Close() {
   if (closed_) return;
   closed_ = true;
   looking_.reset();
+  on_topology_ = nullptr;
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_->timer),
            [](uv_handle_t* handle) { delete static_cast<Timer*>(handle->data); });
   timer_ = nullptr;
@@ -224,6 +225,10 @@ RedisConnection* RedisClient::ConnectionTo(const SlotMap::Node& node) {
   const std::string name = NameOf(node);
   const auto known = connections_.find(name);
   if (known != connections_.end()) return known->second.get();
+  return connections_.emplace(name, RedisConnection::Open(loop_, ConnectionOptionsFor(node))).first->second.get();
+}
+
+RedisConnectionOptions RedisClient::ConnectionOptionsFor(const SlotMap::Node& node) const {
   RedisConnectionOptions options;
   options.address = options_.seeds.front();  // user, password and database are the same everywhere
   options.address.host = node.host;
@@ -236,7 +241,7 @@ RedisConnection* RedisClient::ConnectionTo(const SlotMap::Node& node) {
   options.max_reply_bytes = options_.max_reply_bytes;
   options.fail_fast = true;
   options.random = options_.random;
-  return connections_.emplace(name, RedisConnection::Open(loop_, std::move(options))).first->second.get();
+  return options;
 }
 
 // --- time ---

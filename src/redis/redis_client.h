@@ -73,6 +73,14 @@ class RedisClient {
   // Answers everything (kClosed, or kUnknown where it was sent). The loop has to turn once more to let handles go.
   void Close();
 
+  // Who serves a slot, as far as is known; null: nobody, or unknown. Refresh: that may be wrong, look again soon.
+  const SlotMap::Node* MasterOf(uint16_t slot) const { return NodeOf(slot); }
+  void Refresh() { LookSoon(); }
+  // Called after each look that succeeded. Replaces the one before.
+  void OnTopology(std::function<void()> looked) { on_topology_ = std::move(looked); }
+  // For a connection of one's own to a node: with the same user and bounds.
+  RedisConnectionOptions ConnectionOptionsFor(const SlotMap::Node& node) const;
+
   bool is_cluster() const { return is_cluster_; }
   const SlotMap& slots() const { return slots_; }
   const RedisClientCounters& counters() const { return counters_; }
@@ -123,6 +131,7 @@ class RedisClient {
   std::map<std::string, std::shared_ptr<RedisConnection>> connections_;
   std::vector<CallPointer> waiting_;  // for a later try
   std::vector<std::function<void(RedisStatus, const ServerInfo&)>> describing_;
+  std::function<void()> on_topology_;
   std::shared_ptr<Look> looking_;
   RedisStatus look_failure_;
   uint64_t look_at_ms_ = UINT64_MAX;

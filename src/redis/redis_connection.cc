@@ -220,6 +220,12 @@ void RedisConnection::CommandBytes(std::string bytes, uint32_t commands, const R
   if (state_ == State::kReady) ScheduleFlush();
 }
 
+void RedisConnection::Post(const std::vector<std::string>& arguments) {
+  std::string bytes;
+  AppendRedisCommand(arguments, &bytes);
+  CommandBytes(std::move(bytes), 0, {}, [](const RedisResult&) {});
+}
+
 void RedisConnection::ScheduleFlush() {
   if (flush_scheduled_ || waiting_.empty() || handles_ == nullptr) return;
   flush_scheduled_ = true;
@@ -240,8 +246,12 @@ void RedisConnection::Flush() {
          (state_ == State::kReady || waiting_.front().greeting)) {
     Entry& entry = waiting_.front();
     output.append(entry.bytes);
-    if (!entry.idempotent) std::string().swap(entry.bytes);
-    in_flight_.push_back(std::move(entry));
+    if (entry.replies > 0) {
+      if (!entry.idempotent) std::string().swap(entry.bytes);
+      in_flight_.push_back(std::move(entry));
+    } else {
+      held_bytes_ -= entry.size;
+    }
     waiting_.pop_front();
   }
   if (output.empty()) return;
@@ -283,8 +293,7 @@ void RedisConnection::Received(const char* bytes, size_t size) {
 void RedisConnection::Take(RedisReply reply) {
   if (reply.is_array() && reply.elements.size() == 3) {
     const std::string& kind = reply.elements[0].text;
-    const bool taken_away = kind == "sunsubscribe" && in_flight_.empty();
-    if (kind == "message" || kind == "smessage" || taken_away) {
+    if (kind == "message" || kind == "smessage" || kind == "sunsubscribe") {
       if (on_push_) on_push_(kind, reply.elements[1].text, reply.elements[2].text);
       return;
     }

@@ -56,7 +56,8 @@ struct RedisCommandOptions {
 class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
  public:
   using Done = std::function<void(RedisResult result)>;
-  // What a channel said. `kind`: message or smessage; sunsubscribe where the server took the subscription away.
+  // What a channel said. `kind`: message or smessage; sunsubscribe
+  // where the server took the subscription away, or was asked to (Post).
   using Push = std::function<void(std::string_view kind, std::string_view channel, std::string_view payload)>;
   using LinkChanged = std::function<void(bool up)>;
 
@@ -71,6 +72,9 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   // The same for a command in the protocol's form; `commands` of them in one string, answered by the last one's reply
   // (ASKING and what follows it).
   void CommandBytes(std::string bytes, uint32_t commands, const RedisCommandOptions& options, Done done);
+
+  // Sends it as soon as there is a connection, and takes no answer: SUNSUBSCRIBE, whose answer comes as a push.
+  void Post(const std::vector<std::string>& arguments);
 
   void OnPush(Push push) { on_push_ = std::move(push); }
   void OnLinkChanged(LinkChanged changed) { on_link_ = std::move(changed); }

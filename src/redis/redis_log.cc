@@ -13,7 +13,10 @@ uint64_t SteadyMs() { return uv_hrtime() / 1000000; }
 }  // namespace
 
 RedisLog::RedisLog(uv_loop_t* loop, RedisClientOptions client, RedisLogOptions options)
-    : loop_(loop), options_(std::move(options)), client_(loop, std::move(client)) {
+    : loop_(loop),
+      options_(std::move(options)),
+      client_(loop, std::move(client)),
+      relay_(loop, &client_, options_.random ? options_.random() : 0, ForRelay()) {
   lease_timer_ = new uv_timer_t;
   uv_timer_init(loop_, lease_timer_);
   lease_timer_->data = this;
@@ -27,8 +30,27 @@ void RedisLog::Close() {
   uv_close(reinterpret_cast<uv_handle_t*>(lease_timer_),
            [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
   lease_timer_ = nullptr;
+  relay_.Close();
   client_.Close();
   GiveAnswers();
+}
+
+RedisRelayLog RedisLog::ForRelay() {
+  RedisRelayLog log;
+  log.members = [this](const std::string& conv) -> std::pair<std::string, std::shared_ptr<const MemberList>> {
+    const auto known = members_.find(conv);
+    if (known == members_.end()) return {};
+    return {known->second.version, known->second.list};
+  };
+  // What an older run of the device left in queues here is refused from now on.
+  log.hello = [this](const Bell& bell) {
+    const auto known = devices_.find(bell.user + "/" + bell.device);
+    if (known != devices_.end()) known->second = std::max(known->second, bell.pe);
+  };
+  log.wake = [this] {
+    if (answered_ && !closed_) answered_();
+  };
+  return log;
 }
 
 LogCounters RedisLog::counters() const {

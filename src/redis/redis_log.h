@@ -16,6 +16,7 @@
 #include "core/snowflake.h"
 #include "log/log.h"
 #include "redis/redis_client.h"
+#include "redis/redis_relay.h"
 
 namespace everyonce {
 
@@ -62,6 +63,7 @@ class RedisLog final : public Log {
                 const std::vector<std::string>& ids, StatusDone done) override;
   void MembersOf(std::string_view conv, MembersDone done) override;
   Safe safe() const override { return safe_; }
+  Relay* relay() override { return &relay_; }
   LogCounters counters() const override;
 
   RedisClient& client() { return client_; }
@@ -108,6 +110,8 @@ class RedisLog final : public Log {
   void RenewLease();
   bool HasLease() const;
 
+  RedisRelayLog ForRelay();
+
   // Commit.
   void StartWave(const GroupPointer& group);
   void LoadDevices(const GroupPointer& group, size_t end);
@@ -144,6 +148,7 @@ class RedisLog final : public Log {
   uv_loop_t* loop_;
   RedisLogOptions options_;
   RedisClient client_;
+  RedisRelay relay_;
   bool closed_ = false;
   Safe safe_ = Safe::kMemory;
   Snowflake mids_{0};

@@ -50,6 +50,7 @@ void RedisLog::RunHello(const GroupPointer& group, size_t index) {
         }
         hello->outcome.pe = NumberAt(result.reply, 1);
         hello->outcome.first = TextAt(result.reply, 2) == "1";
+        hello->outcome.at_ms = static_cast<int64_t>(NumberAt(result.reply, 3));
         for (const Position& position : command.positions) {
           hello->brought.insert(position.conv);
           if (!IsParty(command.user, position.conv) || position.epoch == 0) continue;

@@ -99,6 +99,7 @@ Outcome RefusalOf(Code code, std::string_view message) {
 Outcome UnavailableOutcome(const RedisStatus& status) {
   Outcome outcome = RefusalOf(Code::kUnavailable, status.message.empty() ? "Redis is not available" : status.message);
   outcome.retry_ms = kRetryMs;
+  outcome.unknown = status.unknown();
   return outcome;
 }
 

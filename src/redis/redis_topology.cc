@@ -158,6 +158,7 @@ void RedisClient::Looked(const std::shared_ptr<Look>& look, RedisStatus status) 
     }
   }
   for (auto& done : describing) done(status, info_);
+  if (status.ok() && on_topology_) on_topology_();
   Schedule();
 }
 

@@ -123,6 +123,11 @@ LogCounters EngineThread::log_counters() const {
   return log_counters_;
 }
 
+EngineThread::RelayStats EngineThread::relay_stats() const {
+  const std::lock_guard<std::mutex> lock(counters_mutex_);
+  return relay_stats_;
+}
+
 Time EngineThread::Now() {
   using std::chrono::duration_cast;
   using std::chrono::milliseconds;
@@ -264,6 +269,9 @@ void EngineThread::Publish() {
   const std::lock_guard<std::mutex> lock(counters_mutex_);
   counters_ = engine_->counters();
   log_counters_ = log_->counters();
+  if (const Relay* relay = log_->relay(); relay != nullptr) {
+    relay_stats_ = {relay->counters(), engine_->relaying_counters()};
+  }
 }
 
 void EngineThread::Arm() {

@@ -56,6 +56,12 @@ class EngineThread {
   EngineCounters counters() const;
   // Synced writes and the like are the log's to tell: as of the last step.
   LogCounters log_counters() const;
+  // What was told to and heard of other processes on the same log.
+  struct RelayStats {
+    RelayCounters relay;
+    RelayingCounters relaying;
+  };
+  RelayStats relay_stats() const;
 
  private:
   static constexpr size_t kInboxItems = 1024;
@@ -102,6 +108,7 @@ class EngineThread {
   mutable std::mutex counters_mutex_;  // held for a copy, once per step
   EngineCounters counters_;
   LogCounters log_counters_;
+  RelayStats relay_stats_;
 
   uv_loop_t loop_;
   uv_async_t async_;

@@ -20,11 +20,11 @@ const nativeRooms = {
   'src/log': { ours: /^src\/(core|log)\//, others: new RegExp(`${std}|${posix}|^rocksdb/|^boost/|^xxhash\\.h$`) },
   'src/store': { ours: /^src\/(core|log|store)\//, others: new RegExp(`${std}|${posix}`) },
   'src/redis': {
-    ours: /^src\/(core\/|redis\/|log\/(log|feed)\.h)/,
+    ours: /^src\/(core\/|redis\/|log\/(log|feed|relay)\.h)/,
     others: new RegExp(`${std}|${posix}|^hiredis/|^uv\\.h$`),
   },
   'src/engine': {
-    ours: /^src\/(core\/|engine\/|log\/(log|feed)\.h)/,
+    ours: /^src\/(core\/|engine\/|log\/(log|feed|relay)\.h)/,
     others: new RegExp(`${std}|^boost/|^xxhash\\.h$`),
   },
   'src/runtime': { ours: /^src\/(core|log|engine|runtime)\//, others: new RegExp(`${std}|${posix}|^uv\\.h$|^boost/`) },

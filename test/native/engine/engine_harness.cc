@@ -42,6 +42,10 @@ EngineHarness::EngineHarness(EngineOptions options, std::unique_ptr<Kv> kv, bool
   engine_ = std::make_unique<Engine>(log_.get(), std::move(options));
 }
 
+EngineHarness::EngineHarness(EngineOptions options, std::unique_ptr<Log> log) : log_(std::move(log)) {
+  engine_ = std::make_unique<Engine>(log_.get(), std::move(options));
+}
+
 EngineHarness::Received EngineHarness::Connect(uint32_t id, std::string_view user, std::string_view device, uint64_t pe,
                                                std::string_view more) {
   engine_->Open(id);

@@ -35,6 +35,9 @@ class EngineHarness {
   // `deferred`: the log answers later, and Step gives the answers one by one, with a step behind each.
   explicit EngineHarness(EngineOptions options = {}, std::unique_ptr<Kv> kv = nullptr, bool deferred = false);
 
+  // Over a log of the test's own.
+  EngineHarness(EngineOptions options, std::unique_ptr<Log> log);
+
   // A connection up to its welcome, which is returned.
   Received Connect(uint32_t id, std::string_view user, std::string_view device, uint64_t pe = 1,
                    std::string_view more = "");
