@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/engine_harness.h"
-#include "engine/shared_log.h"
+#include "engine/relayed_log.h"
 #include "log/embedded_log.h"
 #include "log/memory_kv.h"
 
@@ -27,9 +27,9 @@ std::unique_ptr<Log> OpenLog() {
 class EngineRelay : public ::testing::Test {
  protected:
   struct Process {
-    explicit Process(SharedStore* store) : Process(std::make_unique<SharedLog>(store)) {}
-    explicit Process(std::unique_ptr<SharedLog> shared) : port(shared->port()), harness({}, std::move(shared)) {}
-    SharedStore::Port& port;
+    explicit Process(RelayedStore* store) : Process(std::make_unique<RelayedLog>(store)) {}
+    explicit Process(std::unique_ptr<RelayedLog> shared) : port(shared->port()), harness({}, std::move(shared)) {}
+    RelayedStore::Port& port;
     EngineHarness harness;
   };
 
@@ -58,7 +58,7 @@ class EngineRelay : public ::testing::Test {
     return seqs;
   }
 
-  SharedStore store{OpenLog()};
+  RelayedStore store{OpenLog()};
   Process a{&store};
   Process b{&store};
 };

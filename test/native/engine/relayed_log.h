@@ -15,9 +15,9 @@
 namespace everyonce {
 
 // One log under several engines, and the bells between them, which come as the test wants: at once, later, or never.
-class SharedStore {
+class RelayedStore {
  public:
-  explicit SharedStore(std::unique_ptr<Log> opened) : log(std::move(opened)) {}
+  explicit RelayedStore(std::unique_ptr<Log> opened) : log(std::move(opened)) {}
 
   class Port;
   std::unique_ptr<Log> log;
@@ -34,10 +34,10 @@ class SharedStore {
   void Release();
 };
 
-class SharedStore::Port final : public Relay {
+class RelayedStore::Port final : public Relay {
  public:
   static constexpr uint32_t kChannels = 16;
-  explicit Port(SharedStore* store) : store_(store), watched_(kChannels) { store->ports.push_back(this); }
+  explicit Port(RelayedStore* store) : store_(store), watched_(kChannels) { store->ports.push_back(this); }
   ~Port() override { std::erase(store_->ports, this); }
 
   uint32_t channels() const override { return kChannels; }
@@ -125,22 +125,22 @@ class SharedStore::Port final : public Relay {
   }
 
  private:
-  SharedStore* store_;
+  RelayedStore* store_;
   std::vector<int> watched_;
   std::vector<std::pair<uint32_t, Bell>> told_;
   Heard heard_;
   Unsure unsure_;
 };
 
-inline void SharedStore::Release() {
+inline void RelayedStore::Release() {
   for (auto& [port, bell] : std::exchange(waiting, {})) port->Hear(std::move(bell));
 }
 
 // One engine's view of it.
-class SharedLog final : public Log {
+class RelayedLog final : public Log {
  public:
-  explicit SharedLog(SharedStore* store) : store_(store), port_(store) {}
-  SharedStore::Port& port() { return port_; }
+  explicit RelayedLog(RelayedStore* store) : store_(store), port_(store) {}
+  RelayedStore::Port& port() { return port_; }
   Relay* relay() override { return &port_; }
 
   void Commit(const std::vector<Command>& group, int64_t now_ms, CommitDone done) override {
@@ -181,8 +181,8 @@ class SharedLog final : public Log {
   Safe safe() const override { return store_->log->safe(); }
 
  private:
-  SharedStore* store_;
-  SharedStore::Port port_;
+  RelayedStore* store_;
+  RelayedStore::Port port_;
 };
 
 }  // namespace everyonce
