@@ -1,19 +1,22 @@
 // The example chat: a page, and everyonce behind it, in one process on the embedded store.
 //
-// PORT (8080), HOST (127.0.0.1) and DATA (./data/chat) may be set. Whoever types a name IS that user: good enough to try
+// PORT (8080), HOST (127.0.0.1) and DATA (./data/chat) may be set; REDIS (URLs of a Cluster's nodes, with commas between)
+// keeps everything there instead, for any number of these processes. --cluster: see cluster.js. Whoever types a name IS that user: good enough to try
 // things out on one machine, and nothing else. An application checks a session or a token in `authenticate`.
 import { createServer as createHttpServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { createServer } from '../../lib/index.js';
+import { runCluster } from './cluster.js';
 import { IdService } from './ids.js';
 import { StaticFiles } from './static-files.js';
 
 const NAME = /^[A-Za-z0-9_.@-]{1,64}$/;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/;
 
-const { PORT = '8080', HOST = '127.0.0.1', DATA = './data/chat' } = process.env;
+const { PORT = '8080', HOST = '127.0.0.1', DATA = './data/chat', REDIS } = process.env;
 const port = Number(PORT);
 if (!/^\d+$/.test(PORT) || port > 65_535) fail(`PORT must be a number from 0 to 65535, not "${PORT}".`);
+if (process.argv.includes('--cluster')) await runCluster({ port, host: HOST });
 const isLocal = LOOPBACK.test(HOST) || HOST === '::1';
 
 /** A name is a user here. @param {{ request: import('node:http').IncomingMessage, token: string | null }} credentials */
@@ -32,9 +35,13 @@ const http = createHttpServer((request, response) => {
 /** @type {import('../../lib/index.js').Server} */
 let chat;
 try {
-  chat = createServer({ data: DATA, authenticate });
+  chat = createServer({ ...(REDIS ? { redis: { nodes: REDIS.split(',') } } : { data: DATA }), authenticate });
 } catch (error) {
-  fail(`${error.message}\nAnother chat beside this one: DATA=./data/chat-2 PORT=${port + 1} npm start`);
+  fail(
+    REDIS
+      ? error.message
+      : `${error.message}\nAnother chat beside this one: DATA=./data/chat-2 PORT=${port + 1} npm start`,
+  );
 }
 chat.on('error', (error) => console.error(`everyonce: ${error.message}`));
 const ids = new IdService(chat);
@@ -51,7 +58,7 @@ http.listen(port, HOST, () => {
   console.log(`everyonce listening on http://${host}:${http.address().port}`);
 });
 
-for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, stop);
+for (const signal of ['SIGTERM', 'SIGINT', 'disconnect']) process.once(signal, stop);
 
 /** Says goodbye to everybody, finishes what is in flight, closes the store. */
 async function stop() {

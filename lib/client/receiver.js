@@ -27,7 +27,9 @@ const BRING_AGAIN_MS = 1_000;
  * @property {(packet: Packet) => void} write
  * @property {(question: Packet) => Promise<Packet>} ask
  * @property {(event: string, value: any) => void} emit
- * @property {(conv: string, epoch: number, keep: number) => void} voided own acked sends above `keep` are lost
+ * @property {(conv: string, epoch: number, keep: number) => void} voided own acked sends above `keep` are lost, those of before
+ *   this epoch
+ * @property {(conv: string, epoch: number, head: number) => void} lost this epoch ends at `head`: own sends acked above it are lost
  */
 
 /** @typedef {import('./inbox.js').InboxHost} InboxHost */
@@ -166,10 +168,12 @@ export class Receiver {
     return positions.get(conv)?.epoch || (acked.get(conv)?.at(-1)?.accepted?.epoch ?? otherwise);
   }
 
-  /** @param {string} conv @param {number} epoch @param {number} keep */
+  /** @param {string} conv @param {number} epoch of what is left, and of what follows @param {number} keep */
   #void(conv, epoch, keep) {
     const inbox = this.#inbox(conv);
     const handled = Math.max(inbox.handledUpTo, this.outbox.state.positions.get(conv)?.seq ?? 0);
+    // A lost tail, before anything was added behind it.
+    if (this.#knownEpoch(conv, 0) === epoch) this.host.lost(conv, epoch, keep);
     this.outbox.voidAbove(conv, epoch, keep);
     inbox.voidAbove(epoch, keep);
     inbox.read = Math.min(inbox.read, keep);
@@ -181,7 +185,7 @@ export class Receiver {
   onEpoch({ conv, epoch, keep }) {
     const inbox = this.#inboxes.get(conv);
     if (!inbox?.placed) return this.learn(conv);
-    if (epoch <= inbox.epoch) return;
+    if (epoch < inbox.epoch) return;
     this.#void(conv, epoch, keep);
     inbox.advance();
   }

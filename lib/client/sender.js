@@ -128,6 +128,15 @@ export class Sender {
     if (again.length > 0) this.#lane(conv).offerAgain(again);
   }
 
+  /** The server lost the end of an epoch, and nothing followed yet: own sends that it acked there wait again. @param {string} conv @param {number} epoch @param {number} head */
+  onTailLost(conv, epoch, head) {
+    const again = this.outbox.reoffer(
+      conv,
+      (entry) => entry.accepted !== undefined && lastSeqOf(entry) > head && entry.accepted.epoch === epoch,
+    );
+    if (again.length > 0) this.#lane(conv).offerAgain(again);
+  }
+
   /** Offers an unconfirmed message now. @param {Send} send @returns {Promise<Sent>} */
   retry(send) {
     send.abandoned = null;

@@ -85,6 +85,7 @@ export class Session {
       watched: () => this.events.listeners('message').length + this.events.listeners('conversation').length > 0,
       write: (packet) => void this.write(packet, false),
       voided: (conv, epoch, keep) => this.sender.onVoid(conv, epoch, keep),
+      lost: (conv, epoch, head) => this.sender.onTailLost(conv, epoch, head),
     });
     this.tokens = new TokenPool({ clock, random, ask: (question) => this.#askNow(question) });
     this.sender = new Sender({

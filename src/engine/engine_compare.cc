@@ -124,7 +124,7 @@ void Engine::Suspect(const std::string& conv, const Relay::Head& head) {
     const Link& link = connection->links.at(conv);
     if (link.loading) continue;
     more = more || IsOff(link, head);
-    less = less || (link.epoch == head.epoch && link.head > head.seq) || head.epoch == 0;
+    less = less || (link.head > head.seq && (link.epoch == head.epoch || head.epoch == 0));
   }
   if (!more && !less) return;
   relaying_->suspicions.push_back({now_.steady_ms + options_.relaying.grace_ms, conv, head, less});
@@ -235,11 +235,12 @@ void Engine::TellHistory(Connection& connection, Link& link, const Position& tol
   const bool held = !link.held.empty() || link.head_due;
   const uint64_t held_head = held ? link.head : 0;
   link.held.clear();
-  const bool same = found.resume == everyonce::Resume::kOk && view.epoch == told.epoch;
-  if (same || view.epoch == 0) {
+  // It is gone, and so is everything else, most likely: the client comes again, is told of all, and offers its own.
+  if (view.epoch == 0) return Shut(connection, 1012);
+  if (found.resume == everyonce::Resume::kOk && view.epoch == told.epoch) {
     link.epoch = told.epoch;
-    link.head = std::max(told.seq, same ? view.head : 0);
-    if (same && link.head > told.seq) HeadSoon(connection, told.conv, link);
+    link.head = std::max(told.seq, view.head);
+    if (link.head > told.seq) HeadSoon(connection, told.conv, link);
     return;
   }
   const uint64_t keep = found.resume == everyonce::Resume::kOk          ? told.seq

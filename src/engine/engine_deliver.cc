@@ -68,7 +68,7 @@ void Engine::Deliver(const Delivery& delivery) {
 
 void Engine::DeliverTo(Connection& connection, const Message& message, std::string_view packet, bool gained) {
   Link& link = LinkOf(connection, message, gained);
-  if (relay_ != nullptr && !link.loading && link.epoch != message.epoch) {
+  if (relay_ != nullptr && !link.loading && link.epoch != 0 && link.epoch != message.epoch) {
     if (message.epoch < link.epoch) return;
     CheckHistory(connection, message.conv, link);
   }
@@ -220,7 +220,7 @@ void Engine::OwnAccepted(Connection& connection, const Message& message) {
     LoadLink(connection, message.conv, link,
              [seq = message.seq](const ConversationView& view) { return view.got >= seq; });
   }
-  if (relay_ != nullptr && !inserted && !link.loading && message.epoch > link.epoch) {
+  if (relay_ != nullptr && !inserted && !link.loading && link.epoch != 0 && message.epoch > link.epoch) {
     CheckHistory(connection, message.conv, link);
   }
   // What lies between did not come: it is not to be told any more.

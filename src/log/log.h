@@ -97,8 +97,8 @@ struct Outcome {
   std::string message;               // a sentence, where code is not kOk
   std::optional<uint64_t> expected;  // kGap
   int64_t retry_ms = -1;             // -1: final
-  // kUnavailable of a write that was tried, or a duplicate of what may have been this very call: it may be stored, or is,
-  // and nobody was told of it.
+  // kUnavailable of a write that was tried: it may be stored all the same, and nobody was told of it. What was refused
+  // before that surely is not.
   bool unknown = false;
 
   // kSend accepted, and the system message of kMembers (seq 0: nothing was stored, the call was a repeat).

@@ -149,7 +149,8 @@ TEST_F(EngineRelay, ComparesAgainWhenTheStoreWasAway) {
   a.harness.Connect(1, "alice", "alice-1");
   b.harness.Connect(1, "bob", "bob-1");
   SendAt(&a, 1, kConv, 1, "a1");
-  TakeSeqs(&b, 1);
+  b.harness.Receive(1, R"({"t":"got","conv":"dm:alice:bob","seq":1})");
+  b.harness.Take(1);
   store.dropped = true;
   store.down = true;
   SendAt(&a, 1, kConv, 2, "a2");
@@ -277,6 +278,35 @@ TEST_F(EngineRelay, AnotherHistoryIsTold) {
   EXPECT_EQ(told[0].integer("epoch"), epoch + 1000);
   EXPECT_EQ(told[0].integer("keep"), 3u);
   EXPECT_EQ(told[1].integer("head"), 4u);
+}
+
+TEST_F(EngineRelay, ALostTailIsToldBeforeAnythingFollows) {
+  a.harness.Connect(1, "alice", "alice-1");
+  b.harness.Connect(1, "bob", "bob-1");
+  for (uint64_t n = 1; n <= 5; ++n) SendAt(&a, 1, kConv, n, "a" + std::to_string(n));
+  const auto packets = b.harness.Take(1);
+  ASSERT_FALSE(packets.empty());
+  const uint64_t epoch = packets.back().integer("epoch");
+  ResumeView found;
+  found.view = {.conv = kConv, .epoch = epoch, .head = 3, .got = 3};
+  found.resume = Resume::kTruncated;
+  found.keep = 3;
+  store.histories[kConv] = found;
+  for (int i = 0; i < 17; ++i) Advance(1000);
+  std::vector<EngineHarness::Received> told;
+  for (auto& packet : b.harness.Take(1)) {
+    if (packet.t != "msg") told.push_back(packet);  // what survived is redelivered
+  }
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].t, "epoch");
+  EXPECT_EQ(told[0].integer("epoch"), epoch);
+  EXPECT_EQ(told[0].integer("keep"), 3u);
+  // A store that was wiped: everybody comes again.
+  store.histories[kConv] = {};
+  for (int i = 0; i < 17; ++i) Advance(1000);
+  uint32_t code = 0;
+  ASSERT_TRUE(b.harness.closed(1, &code));
+  EXPECT_EQ(code, 1012u);
 }
 
 TEST_F(EngineRelay, ARepeatIsTheReasonToLook) {
