@@ -300,9 +300,9 @@ export class Inbox {
     if (!page || generation !== this.#generation || this.host.handlers().length === 0) return this.advance();
     this.takePage(page);
     this.#paging = page.items.length > 0;
-    const progress = () => this.next > before || this.#running;
-    if (!progress()) this.advance();
-    if (progress()) this.#pullAttempts = 0;
+    // Also where pushes were handled meanwhile: what the page alone has brought waits for nothing else.
+    this.advance();
+    if (this.next > before || this.#running) this.#pullAttempts = 0;
     else if (this.hasHole) this.#pullLater();
   }
 

@@ -318,6 +318,8 @@ export class Lane {
         this.host.abandon(send);
       }
     } else if (typeof nack.retry === 'number') this.later(nack.retry);
+    // Of this refusal the server remembers nothing: what was transmitted again since may be taken, and its answer counts.
+    else if (nack.code === 'unknown_conv' && send.inFlight > 0) return;
     else this.rejected(send, errorOf(nack, { id: send.entry.id, conv: this.conv }));
     this.pump();
   }
@@ -368,11 +370,14 @@ export class Lane {
   /** @param {Send} send @param {EveryonceError} error */
   rejected(send, error) {
     send.status = 'rejected';
-    this.host.outbox.settle(send.entry);
     this.remove(send);
-    send.reject(error);
-    send.discarding?.resolve();
-    this.host.changed(send, error);
+    const tell = () => {
+      send.reject(error);
+      send.discarding?.resolve();
+      this.host.changed(send, error);
+    };
+    // Where it could not be written, what is told is true for this process at least.
+    this.host.outbox.refuse(send.entry).then(tell, tell);
   }
 
   /** Its ids in the outbox are others now. @param {Send} send */

@@ -147,6 +147,15 @@ export class JournalOutbox {
     this.#note({ k: 'done', conv: entry.conv, id: entry.id, ...(accepted ? { accepted } : {}) });
   }
 
+  /**
+   * The server refuses the message for good. Durable when it resolves, so that nobody is told before: of some refusals
+   * (`unknown_conv`) the server remembers nothing, and would take the message if a crash brought it back.
+   * @param {Entry} entry
+   */
+  refuse(entry) {
+    return this.#apply({ k: 'done', conv: entry.conv, id: entry.id });
+  }
+
   /** Durably gives a message up; its number is still to be skipped. @param {Entry} entry */
   skip(entry) {
     return this.#apply({ k: 'skip', conv: entry.conv, id: entry.id });

@@ -28,6 +28,8 @@ export class Device {
   saved = null;
   #world;
   #sent = 0;
+  /** Parts by package. @type {Map<string, { conv: string, ids: string[] }>} */
+  #packages = new Map();
 
   /** @param {import('./world.js').World} world @param {string} user @param {string} label @param {string[]} convs */
   constructor(world, user, label, convs) {
@@ -53,7 +55,7 @@ export class Device {
     });
     this.client = client;
     client.on('message', (message) => this.#given(message));
-    client.on('outbox', (entry) => alive() && entry.state === 'queued' && this.#record('keep', entry));
+    client.on('outbox', (entry) => alive() && this.#heard(entry));
     client.on('error', (error) => this.#world.onClientError(this, error));
     client.on('device', () => this.#world.trace.count('new device'));
     client.on('epoch', ({ voided }) => voided > 0 && this.#world.trace.count('voided'));
@@ -71,10 +73,14 @@ export class Device {
       op === 'invoke' && user === this.user && device === this.label && !answered.has(id);
     const kept = new Set(history.events.filter(({ op }) => op === 'keep').map(({ id }) => id));
     const left = new Map(history.events.filter(mine).map(({ id, conv }) => [id, conv]));
+    const packages = new Set();
     for (const [id, conv] of left) {
       // The outbox may not have it: then it is one that is handed over now, behind those that it has.
-      if (!kept.has(id)) this.#record('invoke', { conv, id, hash: hashBody(this.#world.bodies.get(id)) });
-      this.#hand(conv, id, life);
+      const pkg = /^(.*)-part-\d+$/.exec(id)?.[1];
+      if (!kept.has(id)) this.#record('invoke', { conv, id, pkg, hash: hashBody(this.#world.bodies.get(id)) });
+      if (!pkg) this.#hand(conv, id, life);
+      else if (!packages.has(pkg)) this.#handPackage(pkg, life);
+      packages.add(pkg);
     }
   }
 
@@ -104,6 +110,43 @@ export class Device {
     this.#hand(conv, id, this.life);
   }
 
+  /** Some messages that must land together, in as many frames as they need. @param {string} conv @param {number} parts @param {number} bytes of each */
+  sendPackage(conv, parts, bytes) {
+    if (!this.client) return;
+    const pkg = `${this.label}-${this.user}-${String(++this.#sent).padStart(6, '0')}`;
+    const ids = Array.from({ length: parts }, (_, i) => `${pkg}-part-${i}`);
+    for (const id of ids) {
+      this.#world.bodies.set(id, { text: id, pad: 'x'.repeat(bytes) });
+      this.#world.senders.set(id, this);
+      this.#record('invoke', { conv, id, pkg, hash: hashBody(this.#world.bodies.get(id)) });
+    }
+    this.#packages.set(pkg, { conv, ids });
+    this.#handPackage(pkg, this.life);
+  }
+
+  /** @param {string} pkg @param {number} life */
+  #handPackage(pkg, life) {
+    const { conv, ids } = this.#packages.get(pkg);
+    const bodies = ids.map((id) => this.#world.bodies.get(id));
+    const isMine = () => this.life === life && this.client;
+    this.client.sendPackage(conv, bodies, { id: pkg }).then(
+      (acks) => isMine() && acks.forEach((ack, i) => this.#record('ack', { conv, ...ack, id: ids[i] })),
+      (error) => {
+        if (!isMine() || UNDECIDED.has(error.code)) return;
+        for (const id of ids) this.#record('nack', { conv, id, code: error.code });
+      },
+    );
+  }
+
+  /** What the outbox has taken, and what was refused though nobody waited for it any more: a message, or all of a package. */
+  #heard({ conv, id, state, error }) {
+    const isRefused = error !== undefined && !UNDECIDED.has(error.code);
+    for (const each of this.#packages.get(id)?.ids ?? [id]) {
+      if (state === 'queued') this.#record('keep', { conv, id: each });
+      if (isRefused) this.#record('nack', { conv, id: each, code: error.code });
+    }
+  }
+
   /** @param {string} conv @param {string} id @param {number} life */
   #hand(conv, id, life) {
     this.client.send(conv, this.#world.bodies.get(id), { id }).then(
@@ -122,15 +165,17 @@ export class Device {
     if (random() < faults.slowHandler) await new Promise((resolve) => clock.setTimeout(resolve, random() * 2_000));
     if (random() < faults.throwingHandler) throw new Error('the handler fails');
     if (this.life !== life || !this.client) return new Promise(() => {});
-    const { conv, epoch, seq, mid, id, from, type, body } = message;
+    const { conv, epoch, seq, mid, from, type, body } = message;
+    const id = nameOf(message);
+    if (type.startsWith('system.')) this.#world.trace.count(type);
     const fromDevice = from === 'system' ? 'system' : this.#world.senders.get(id)?.label;
     this.#record('deliver', { conv, epoch, seq, mid, id, from, fromDevice, type, hash: hashBody(body) });
   }
 
   #record(op, about) {
-    const { conv, id, n, epoch, seq, mid, from, fromDevice, type, hash, code } = about;
+    const { conv, id, n, epoch, seq, mid, from, fromDevice, type, hash, code, pkg } = about;
     const event = { op, user: this.user, device: this.label, t: this.#world.clock.now() };
-    const known = { conv, id, n, epoch, seq, mid, from, fromDevice, type, hash, code };
+    const known = { conv, id, n, epoch, seq, mid, from, fromDevice, type, hash, code, pkg };
     for (const [key, value] of Object.entries(known)) if (value !== undefined) event[key] = value;
     this.#world.history.record(event);
   }
@@ -163,6 +208,9 @@ export class Device {
     };
   }
 }
+
+/** What the application calls a message: parts of a package have ids that the client makes. @param {any} message */
+export const nameOf = ({ id, body }) => (typeof body?.text === 'string' ? body.text : id);
 
 /** Timers of a process die with it. @param {any} clock @param {() => boolean} alive */
 function mortal(clock, alive) {

@@ -8,7 +8,7 @@
 const SILENCE_MS = 30_000;
 
 export class Network {
-  faults = { repeat: 0, cut: 0, halfOpen: 0, latencyMs: 5, refuse: false };
+  faults = { repeat: 0, lose: 0, cut: 0, halfOpen: 0, latencyMs: 5, refuse: false };
   /** Bytes a second that a user's connections take; none: all at once. @type {Map<string, number>} */
   throttled = new Map();
   sockets = new Set();
@@ -38,7 +38,7 @@ export class Network {
   }
 
   calm() {
-    Object.assign(this.faults, { repeat: 0, cut: 0, halfOpen: 0, refuse: false });
+    Object.assign(this.faults, { repeat: 0, lose: 0, cut: 0, halfOpen: 0, refuse: false });
     this.throttled.clear();
   }
 }
@@ -136,9 +136,11 @@ class Socket {
   #frame(direction, deliver, text) {
     const { faults, random, trace } = this.network;
     if (random() < faults.cut) return random() < faults.halfOpen ? this.#halfOpen() : this.cut();
-    // A stream of bytes loses nothing in its middle, and repeats nothing. Repeats are drawn all the same, where the
+    // A stream of bytes loses nothing in its middle, and repeats nothing. Both are drawn all the same, where the
     // protocol can take them: proxies and clients of others do stranger things.
-    const copies = random() < faults.repeat && !text.startsWith('up {"t":"hello"') ? 2 : 1;
+    const isHello = text.includes('"t":"hello"');
+    if (direction === 'up' && !isHello && random() < faults.lose) return trace.count('lost frame');
+    const copies = random() < faults.repeat && !isHello ? 2 : 1;
     for (let i = 0; i < copies; i++) {
       this.#later(direction, () => {
         trace.note(`${this.user} ${this.#id} ${text}`);

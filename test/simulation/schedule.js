@@ -3,15 +3,16 @@ import { isClean } from '../../lib/checker/judge.js';
 import { seeded } from '../lib/client/fake/clock.js';
 import { World } from './world.js';
 
-const STEPS = 60;
+/** The steps of a schedule. Each is drawn from a seed of its own, so that any of them can be left out. */
+export const ALL_STEPS = Array.from({ length: 60 }, (_, step) => step);
 
 /**
  * @param {number} seed
- * @param {{ keep?: boolean }} [options] `keep`: every line of the trace
+ * @param {{ keep?: boolean, steps?: number[] }} [options] `keep`: every line of the trace; `steps`: of the schedule, these alone
  * @returns {Promise<{ seed: number, ok: boolean, digest: string, counts: Map<string, number>, verdict: any, errors: string[],
  *   trace: import('./trace.js').Trace, virtualMs: number }>}
  */
-export async function runSeed(seed, { keep = false } = {}) {
+export async function runSeed(seed, { keep = false, steps = ALL_STEPS } = {}) {
   const chance = seeded(seed ^ 0x5eed);
   const world = new World(seed, {
     keep,
@@ -20,6 +21,9 @@ export async function runSeed(seed, { keep = false } = {}) {
       page: 1 + Math.floor(chance() * 40),
       rate: chance() < 0.2 ? 30 : 0,
       redelivery: 2_000,
+      frame: 4_096,
+      body: 2_048,
+      packageTimeout: 200 + chance() * 1_000,
     },
     client: { ackTimeout: 200 + chance() * 800, retries: 1 + Math.floor(chance() * 3) },
   });
@@ -27,6 +31,7 @@ export async function runSeed(seed, { keep = false } = {}) {
   const began = world.clock.now();
   Object.assign(world.network.faults, {
     repeat: chance() < 0.5 ? chance() * 0.04 : 0,
+    lose: chance() < 0.3 ? chance() * 0.03 : 0,
     cut: chance() < 0.7 ? chance() * 0.04 : 0,
     halfOpen: chance() * 0.5,
     latencyMs: 1 + chance() * (chance() < 0.2 ? 800 : 80),
@@ -36,7 +41,10 @@ export async function runSeed(seed, { keep = false } = {}) {
     throwingHandler: chance() * 0.03,
     outboxFails: chance() < 0.2 ? 0.01 : 0,
   });
-  for (let step = 0; step < STEPS; step++) await act(world, chance);
+  for (const step of steps) {
+    world.trace.note(`step ${step}`);
+    await act(world, seeded(seed * ALL_STEPS.length + step));
+  }
   await world.settle();
   await world.readLog();
   const verdict = world.judge();
@@ -58,9 +66,11 @@ async function act(world, chance) {
   const pick = (list) => list[Math.floor(chance() * list.length)];
   const device = pick(devices);
   const dice = chance();
-  if (dice < 0.55) {
+  if (dice < 0.48) {
     for (let i = 1 + chance() * 8; i > 0; i--) device.send(pick(device.convs));
-  } else if (dice < 0.6) network.cut(chance() < 0.5 ? undefined : device.label);
+  } else if (dice < 0.53) device.sendPackage(pick(device.convs), 2 + Math.floor(chance() * 12), chance() * 1_500);
+  else if (dice < 0.55) await world.changeMembers(chance() < 0.5 ? 'add' : 'remove');
+  else if (dice < 0.6) network.cut(chance() < 0.5 ? undefined : device.label);
   else if (dice < 0.63) {
     server.crash({ kept: Math.floor(chance() * 4), told: chance() < 0.7 }, network);
     await clock.advance(chance() * 3_000);

@@ -13,8 +13,11 @@ const SOMETIMES = [
   'duplicate',
   'head',
   'unavailable',
-  'gap',
-  'close 4410',
+  'package_incomplete',
+  'system.members',
+  'hole',
+  'skip',
+  'status',
 ];
 
 describe('simulation', function () {

@@ -2,7 +2,7 @@
 import { History, hashBody } from '../../lib/checker/history.js';
 import { judge } from '../../lib/checker/judge.js';
 import { VirtualClock, seeded } from '../lib/client/fake/clock.js';
-import { Device } from './device.js';
+import { Device, nameOf } from './device.js';
 import { Network } from './network.js';
 import { Server } from './server.js';
 import { Trace } from './trace.js';
@@ -62,6 +62,11 @@ export class World {
     this.clock.setTimeout(() => device.life === life && device.client && device.client.connect().catch(() => {}), 500);
   }
 
+  /** The group's creator takes carol out, or in again. @param {'add' | 'remove'} t */
+  async changeMembers(t) {
+    if (this.server.up) await this.server.request('alice', { t, rid: 1, conv: GROUP, members: ['carol'] });
+  }
+
   /** Faults end, everybody is there, and what was promised must come true. @returns {Promise<void>} */
   async settle() {
     this.network.calm();
@@ -70,6 +75,8 @@ export class World {
     this.server.failWrite(0, false, 0);
     if (!this.server.start()) throw new Error('the store does not open');
     for (const device of this.devices) if (!device.client) device.start();
+    await this.clock.advance(5_000);
+    await this.changeMembers('add');
     for (let waited = 0; waited < SETTLE_S && (await this.#unsettled()).length > 0; waited++)
       await this.clock.advance(1_000);
     await this.clock.advance(2_000);
@@ -107,13 +114,17 @@ export class World {
           if (page.t !== 'page') throw new Error(`no history: ${JSON.stringify(page)}`);
           for (const item of page.items) this.#read(user, item);
           if (!page.more) break;
-          after = page.items.at(-1).seq;
+          after = page.items.at(-1).to ?? page.items.at(-1).seq;
         }
       }
     }
   }
 
-  #read(user, { conv, epoch, seq, mid, id, from, type, body }) {
+  #read(user, item) {
+    if (item.t === 'hole') return this.trace.count('hole');
+    const { conv, epoch, seq, mid, from, type, body } = item;
+    const id = nameOf(item);
+    const change = type === 'system.members' ? { change: body } : {};
     const fromDevice = from === 'system' ? 'system' : (this.senders.get(id)?.label ?? `nobody's ${id}`);
     const event = {
       op: /** @type {const} */ ('log'),
@@ -127,7 +138,7 @@ export class World {
       from,
       fromDevice,
     };
-    this.history.record({ ...event, type, hash: hashBody(body), t: this.clock.now() });
+    this.history.record({ ...event, ...change, type, hash: hashBody(body), t: this.clock.now() });
   }
 
   judge() {

@@ -1,6 +1,6 @@
 /** Each rule of docs/protocol.md and of the Client's API by itself, against the naive server. */
 import assert from 'node:assert/strict';
-import { Client, MemoryOutbox } from '../../../lib/client/index.js';
+import { Client, JournalOutbox, MemoryOutbox } from '../../../lib/client/index.js';
 import { makeWorld } from './fake/world.js';
 
 const DM = 'dm:alice:bob';
@@ -183,6 +183,57 @@ describe('client: sending', () => {
     assert.deepEqual([bad.code, good.value?.seq, stranger.code], ['forbidden', 1, 'unknown_conv']);
     assert.equal(bad.error.conv, DM);
     assert.deepEqual(alice.outbox(), []);
+  });
+
+  it('tells a refusal when it is durable: after a crash before that, it has told nothing', async () => {
+    const { clock, makeClient, online } = makeWorld();
+    const records = [];
+    let release = () => {};
+    const isRefusal = ({ k }) => k === 'done';
+    const outbox = new JournalOutbox({
+      open: async () => ({ records: [] }),
+      write: async (batch) => {
+        if (batch.some(isRefusal)) await new Promise((resolve) => (release = resolve));
+        records.push(...batch);
+      },
+      replace: async () => {},
+      close: async () => {},
+    });
+    const alice = makeClient('alice', { outbox });
+    await online(alice);
+    const sent = outcomeOf(alice.send('g:none', 1));
+    await clock.advance(1_000);
+    assert.equal(sent.code, undefined, 'nothing is told yet');
+    assert.deepEqual(alice.outbox(), [], 'and nothing is sent again');
+    release();
+    await clock.advance(10);
+    assert.equal(sent.code, 'unknown_conv');
+    assert.ok(records.some(isRefusal));
+  });
+
+  it('a refusal that the server forgets counts only once nothing is under way that it might take', async () => {
+    const { clock, server, network, makeClient, online } = makeWorld();
+    server.groups.set('g:all', ['bob']);
+    const alice = makeClient('alice', { ackTimeout: 100 });
+    await online(alice);
+    // The first transmission meets a stranger, the second, on its way already, a member.
+    network.faults.latencyMs = 0;
+    const held = [];
+    const [connection] = server.connections;
+    const { receive } = connection;
+    connection.receive = (packet) => (packet.t === 'send' ? held.push(packet) : receive.call(connection, packet));
+    const sent = outcomeOf(alice.send('g:all', 1));
+    for (let waited = 0; held.length < 2 && waited < 2_000; waited += 10) await clock.advance(10);
+    assert.equal(held.length, 2, 'it was sent again');
+    receive.call(connection, held[0]);
+    connection.flush();
+    server.groups.set('g:all', ['alice', 'bob']);
+    for (const packet of held.slice(1)) receive.call(connection, packet);
+    connection.receive = receive;
+    connection.flush();
+    await clock.advance(1_000);
+    assert.equal(sent.code, undefined);
+    assert.equal(sent.value?.seq, 1);
   });
 
   it('too large: at once where the limit is known, with a skip where it was queued before', async () => {
