@@ -58,6 +58,12 @@ export function missingPackages(profile) {
   return installed && packagesFor(profile).filter((name) => !installed.has(name));
 }
 
+/** @param {string[]} packages @returns {boolean} where nothing can be said, too */
+export function isInstalled(packages) {
+  const installed = installedVersions(packages);
+  return installed === undefined || packages.every((name) => installed.has(name));
+}
+
 /** @returns {string} so that a build can tell when a library below it has changed */
 export function libraryVersions() {
   return JSON.stringify([...(installedVersions(forBuild) ?? [])].sort());

@@ -3,7 +3,7 @@
 // REDIS_URL (redis://127.0.0.1:6379), DATABASE_URL (postgres://postgres@127.0.0.1/postgres) and QUEUE (payments) may be set.
 import { Worker } from 'bullmq';
 import pg from 'pg';
-import { once, sqlOnce } from '../../lib/idempotency/index.js'; // in your project: 'everyonce/idempotency'
+import { once, sqlOnce } from '../../../lib/idempotency/index.js'; // in your project: 'everyonce/idempotency'
 
 const { REDIS_URL = 'redis://127.0.0.1:6379', DATABASE_URL = 'postgres://postgres@127.0.0.1/postgres' } = process.env;
 const { QUEUE = 'payments' } = process.env;
