@@ -1,7 +1,7 @@
 // What a store can be asked (lib/primitives/store.js), as scripts of lua/. Arguments were checked by who asks; answers are
 // those of the embedded store, so that whoever asks can't tell the difference.
 
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { EveryonceError } from '../../protocol/errors.js';
 import { decodeNext, encodeNext } from '../offline/next.js';
 import { Operation } from '../store-operations.js';
@@ -23,7 +23,8 @@ const MAX_PAGE_BYTES = 1024 * 1024;
  * @returns {Record<number, (...args: any[]) => Promise<any>>} by operation
  */
 export function redisOperations(scripts) {
-  const asker = randomUUID();
+  // Kept with what it asked for, so it is short: of a million askers two are the same with odds of 10^-10.
+  const asker = randomBytes(9).toString('base64url');
   let lastRequest = 0;
   /** Known again by the script when an answer was lost, and used for nothing else. */
   const newRequest = () => `${asker}.${++lastRequest}`;
