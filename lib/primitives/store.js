@@ -22,7 +22,6 @@ export { Operation };
 
 /**
  * @typedef {object} Store what openStore gives
- * @property {() => boolean} join
  * @property {boolean} isDurable
  * @property {(operation: number, ...args: any[]) => Promise<any>} run
  * @property {() => any} stats

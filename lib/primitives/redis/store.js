@@ -6,7 +6,7 @@ import { redisOperations } from './operations.js';
 
 /** @typedef {{ nodes: string[], cluster: boolean | undefined }} RedisPlace */
 
-/** By what they are connected to, so that all primitives of a thread share one client. @type {Map<string, RedisStore>} */
+/** By what they are connected to, so that all primitives of a thread share one. @type {Map<string, SharedClient>} */
 const opened = new Map();
 
 /** Operations under way: what Redis does in a second or so, so that the last of them is answered before its deadline. */
@@ -18,62 +18,42 @@ const PASSING =
 
 /**
  * @param {RedisPlace} place
- * @returns {RedisStore} the one that is open, or a new one; nothing is connected before it is asked
+ * @returns {RedisStore} nothing is connected before it is asked
  * @throws {EveryonceError} BAD_OPTION, TLS_UNAVAILABLE
  */
 export function openRedisStore({ nodes, cluster }) {
   const name = JSON.stringify([nodes, cluster]);
-  const known = opened.get(name);
-  if (known?.join()) return known;
-  const { Redis } = loadAddon();
-  let client;
-  try {
-    client = new Redis(cluster === undefined ? { nodes } : { nodes, cluster });
-  } catch (cause) {
-    const { code = 'BAD_OPTION', message } = /** @type {any} */ (cause);
-    throw new EveryonceError(code, message, { cause, option: 'store.redis' });
+  let shared = opened.get(name);
+  if (shared === undefined) {
+    const { Redis } = loadAddon();
+    try {
+      shared = new SharedClient(new Redis(cluster === undefined ? { nodes } : { nodes, cluster }));
+    } catch (cause) {
+      const { code = 'BAD_OPTION', message } = /** @type {any} */ (cause);
+      throw new EveryonceError(code, message, { cause, option: 'store.redis' });
+    }
+    opened.set(name, shared);
+    shared.onEnd = () => opened.delete(name);
   }
-  const store = new RedisStore(client, { forget: () => opened.delete(name) });
-  opened.set(name, store);
-  return store;
+  return new RedisStore(shared);
 }
 
 /**
- * As StoreConnection. Each operation is one script, atomic in Redis; one whose answer was lost is asked for again within
- * five seconds, and told the same. Keeps the process alive until it is closed.
+ * One user's way to a Redis; as StoreConnection. Each operation is one script, atomic in Redis; one whose answer was lost is
+ * asked for again within five seconds, and told the same. Keeps the process alive until it is closed.
  */
 export class RedisStore {
-  #client;
-  #operations;
-  #forget;
-  #most;
-  #users = 1;
+  #shared;
   #underWay = 0;
   /** @type {Promise<void> | undefined} */
   #closing;
   /** @type {() => void} */
   #whenIdle = () => {};
-  #counts = { operations: 0, groups: 0, failures: 0, refused: 0 };
 
-  /**
-   * @param {import('../../server/native.js').Redis} client closed with this
-   * @param {{ forget?: () => void, most?: number }} [options] `forget` is called when it closes; `most` operations under way
-   */
-  constructor(client, { forget = () => {}, most = MAX_UNDER_WAY } = {}) {
-    this.#client = client;
-    this.#forget = forget;
-    this.#most = most;
-    this.#operations = redisOperations({
-      run: (name, keys, args) => this.#counted(1, client.script(name, keys, args)),
-      runAll: (name, calls) => this.#counted(calls.length / 2, client.scripts(name, calls)),
-    });
-  }
-
-  /** Another user of the same; false where it is closed. Each closes for itself. */
-  join() {
-    if (this.#closing) return false;
-    this.#users += 1;
-    return true;
+  /** @param {SharedClient} shared */
+  constructor(shared) {
+    this.#shared = shared;
+    shared.users += 1;
   }
 
   /** What is answered survives this process; what Redis itself may lose is its own affair (docs/redis.md). */
@@ -90,6 +70,59 @@ export class RedisStore {
    */
   async run(operation, ...args) {
     if (this.#closing) throw new EveryonceError('CLOSED', 'the store is closed');
+    this.#underWay += 1;
+    try {
+      return await this.#shared.run(operation, args);
+    } finally {
+      this.#underWay -= 1;
+      if (this.#underWay === 0) this.#whenIdle();
+    }
+  }
+
+  /** As of StoreConnection, over all users of the same place; `redis`: of the client. `groups`: scripts run. */
+  stats() {
+    return this.#shared.stats();
+  }
+
+  /** Answers what is under way, then lets it go; the last user's call ends the connections. @returns {Promise<void>} */
+  async close() {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async #close() {
+    if (this.#underWay > 0) await new Promise((resolve) => (this.#whenIdle = () => resolve(undefined)));
+    this.#shared.users -= 1;
+    if (this.#shared.users === 0) this.#shared.end();
+  }
+}
+
+/** The client that all users of a place share. */
+export class SharedClient {
+  users = 0;
+  /** Called when it ends. */
+  onEnd = () => {};
+  #client;
+  #operations;
+  #most;
+  #underWay = 0;
+  #counts = { operations: 0, groups: 0, failures: 0, refused: 0 };
+
+  /**
+   * @param {import('../../server/native.js').Redis} client closed with this
+   * @param {{ most?: number }} [options] operations under way
+   */
+  constructor(client, { most = MAX_UNDER_WAY } = {}) {
+    this.#client = client;
+    this.#most = most;
+    this.#operations = redisOperations({
+      run: (name, keys, args) => this.#counted(1, client.script(name, keys, args)),
+      runAll: (name, calls) => this.#counted(calls.length / 2, client.scripts(name, calls)),
+    });
+  }
+
+  /** @param {number} operation @param {unknown[]} args @returns {Promise<any>} */
+  async run(operation, args) {
     if (this.#underWay >= this.#most) throw this.#full();
     this.#underWay += 1;
     this.#counts.operations += 1;
@@ -99,11 +132,9 @@ export class RedisStore {
       throw this.#failed(error);
     } finally {
       this.#underWay -= 1;
-      if (this.#underWay === 0) this.#whenIdle();
     }
   }
 
-  /** As of StoreConnection; `redis`: of the client. `groups`: scripts run. */
   stats() {
     const filter = { filterLookups: 0, filterSaved: 0, filterFalsePositives: 0, filterBytes: 0, filterWarm: false };
     const { evals, redirects, retries, topologies } = this.#client.stats();
@@ -111,19 +142,8 @@ export class RedisStore {
     return { ...this.#counts, expired: 0, queued: this.#underWay, durable: true, ...filter, redis };
   }
 
-  /** Answers what is under way, then ends the connections; the last user's call does so. @returns {Promise<void>} */
-  async close() {
-    if (this.#users > 1) {
-      this.#users -= 1;
-      return;
-    }
-    this.#closing ??= this.#close();
-    await this.#closing;
-  }
-
-  async #close() {
-    this.#forget();
-    if (this.#underWay > 0) await new Promise((resolve) => (this.#whenIdle = () => resolve(undefined)));
+  end() {
+    this.onEnd();
     this.#client.close();
   }
 

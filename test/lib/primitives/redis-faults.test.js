@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { openClaims } from '../../../lib/primitives/claims.js';
 import { Dedup } from '../../../lib/primitives/dedup.js';
 import { OfflineStore } from '../../../lib/primitives/offline-store.js';
-import { RedisStore } from '../../../lib/primitives/redis/store.js';
+import { RedisStore, SharedClient } from '../../../lib/primitives/redis/store.js';
 import { SegmentIds } from '../../../lib/primitives/segment-ids.js';
 import { Sequencer } from '../../../lib/primitives/sequencer.js';
 import { Operation, openStore } from '../../../lib/primitives/store.js';
@@ -181,13 +181,14 @@ describe('a store in Redis', () => {
 
   it('nobody there: UNAVAILABLE; many at once: OVERLOADED; closed: what is under way is answered', async () => {
     const { Redis: Client } = loadAddon();
-    const store = new RedisStore(new Client({ nodes: ['redis://127.0.0.1:1'], timeoutMs: 50 }));
+    const store = new RedisStore(new SharedClient(new Client({ nodes: ['redis://127.0.0.1:1'], timeoutMs: 50 })));
     const asked = store.run(Operation.LAST, 'k');
     const closed = store.close();
     await assert.rejects(asked, { code: 'UNAVAILABLE', retryable: true });
     await closed;
     await assert.rejects(store.run(Operation.LAST, 'k'), { code: 'CLOSED' });
-    const full = closing(new RedisStore(new Client({ nodes: ['redis://127.0.0.1:1'], timeoutMs: 50 }), { most: 5 }));
+    const away = new Client({ nodes: ['redis://127.0.0.1:1'], timeoutMs: 50 });
+    const full = closing(new RedisStore(new SharedClient(away, { most: 5 })));
     const flood = Array.from({ length: 15 }, () => full.run(Operation.LAST, 'k'));
     const answers = /** @type {any[]} */ (await Promise.allSettled(flood));
     const refused = answers.filter(({ reason }) => reason.code === 'OVERLOADED' && reason.retryable);
@@ -197,13 +198,21 @@ describe('a store in Redis', () => {
   it('is one for all that name the same place, until the last has closed it', async () => {
     const { url } = await startRedis();
     const [one, two] = [openStore({ redis: url }), openStore({ redis: url })];
-    assert.equal(one, two);
+    assert.equal(await one.run(Operation.TAKE, 'k', 1, 10), 1n);
+    const node = asker(Number(new URL(url).port));
+    const clients = async () => String(await node.client('LIST')).match(/name=everyonce/g)?.length ?? 0;
+    const connected = await clients();
+    assert.equal(await two.run(Operation.TAKE, 'k', 1, 10), 2n);
+    assert.deepEqual([connected > 0, await clients()], [true, connected], 'no connections of its own');
     await one.close();
-    assert.equal(await two.run(Operation.TAKE, 'k', 1, 10), 1n);
+    await one.close(); // again, and it is still only its own
+    await assert.rejects(one.run(Operation.LAST, 'k'), { code: 'CLOSED' });
+    assert.equal(await two.run(Operation.TAKE, 'k', 1, 10), 3n);
     await two.close();
     await assert.rejects(two.run(Operation.LAST, 'k'), { code: 'CLOSED' });
+    while ((await clients()) > 0); // ended, and Redis hears of it
     const again = closing(openStore({ redis: url }));
-    assert.equal(await again.run(Operation.LAST, 'k'), 1n);
+    assert.equal(await again.run(Operation.LAST, 'k'), 3n);
   });
 
   it('refuses by name what is no address', () => {
