@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { Redis } from 'ioredis';
 import { openClaims } from '../../../lib/primitives/claims.js';
 import { Dedup } from '../../../lib/primitives/dedup.js';
+import { counterKey } from '../../../lib/primitives/redis/keys.js';
 import { OfflineStore } from '../../../lib/primitives/offline-store.js';
 import { RedisStore, SharedClient } from '../../../lib/primitives/redis/store.js';
 import { SegmentIds } from '../../../lib/primitives/segment-ids.js';
@@ -10,6 +11,7 @@ import { Sequencer } from '../../../lib/primitives/sequencer.js';
 import { Operation, openStore } from '../../../lib/primitives/store.js';
 import { loadAddon } from '../../../lib/server/native.js';
 import { startRedis } from '../../flow/support/redis.js';
+import { redisCluster } from '../../support/redis.js';
 import { cleanUp as cleanUpServers } from '../../flow/support/servers.js';
 import { cleanUp, closing, onCleanUp } from './support.js';
 import { losingProxy } from './support/losing-proxy.js';
@@ -154,6 +156,41 @@ describe('a store in Redis', () => {
     await offline.pull('bob', { next });
     const { total } = await offline.counts('bob');
     assert.equal(total, 2, 'of before only one came over, and it is acked; of after nothing is');
+  });
+
+  it('a slot that moves to another master in mid-load: nothing fails, no number comes twice', async () => {
+    const { ports, nodes } = await redisCluster();
+    const name = `moving ${process.pid} ${Date.now()}`;
+    const sequencer = closing(new Sequencer({ store: { redis: { nodes } } }));
+    const taken = [await sequencer.next(name)];
+    const masters = ports.map((port) => asker(port));
+    const slot = Number(await masters[0].cluster('KEYSLOT', counterKey(`q${name}`)));
+    const ids = await Promise.all(masters.map(async (node) => String(await node.cluster('MYID'))));
+    const counts = await Promise.all(masters.map((node) => node.cluster('COUNTKEYSINSLOT', slot)));
+    const from = counts.findIndex((count) => count > 0);
+    const to = (from + 1) % masters.length;
+    let isMoved = false;
+    const load = async () => {
+      for (let last = false; !last;) {
+        last = isMoved; // once more when all has moved
+        taken.push(...(await Promise.all([sequencer.next(name), sequencer.next(name)])));
+      }
+    };
+    const move = async () => {
+      await masters[to].cluster('SETSLOT', slot, 'IMPORTING', ids[from]);
+      await masters[from].cluster('SETSLOT', slot, 'MIGRATING', ids[to]);
+      // One key at a time, so that for a while some of a call's keys are here and some there.
+      for (let keys; (keys = await masters[from].cluster('GETKEYSINSLOT', slot, 1)).length > 0;) {
+        await masters[from].migrate('127.0.0.1', ports[to], keys[0], 0, 5000);
+      }
+      for (const node of masters) await node.cluster('SETSLOT', slot, 'NODE', ids[to]);
+      isMoved = true;
+    };
+    await Promise.all([load(), move()]);
+    assert.equal(await masters[from].cluster('COUNTKEYSINSLOT', slot), 0);
+    const jumps = taken.filter((number, i) => i > 0 && number !== taken[i - 1] + 1);
+    assert.equal(jumps.length, 1, `${taken.length} numbers`);
+    assert.ok(jumps[0] > 2 ** 32, 'ahead, never back: the new master can not know that it lacks nothing');
   });
 
   it('full memory, wrong passwords, what is no Redis: by code, and nothing is done', async () => {
