@@ -1,0 +1,92 @@
+// What several servers and their clients make of a Redis that lost the end of what it had acked: a replica that lagged is
+// promoted, a store is wiped. With the real client: nothing is shown twice, and what was lost is offered again.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Client, MemoryOutbox } from '../../lib/index.js';
+import { command } from '../../examples/chat/local-cluster.js';
+import { startRedis } from './support/redis.js';
+import { cleanUp, onCleanUp, startServer } from './support/servers.js';
+
+const DM = 'dm:alice:bob';
+
+/** @param {{ port: number }} server @param {string} user */
+async function connect(server, user) {
+  const outbox = new MemoryOutbox();
+  const client = new Client({
+    url: `ws://127.0.0.1:${server.port}/everyonce`,
+    token: user,
+    device: `${user}-1`,
+    outbox,
+  });
+  onCleanUp(() => client.close());
+  const seen = [];
+  const epochs = [];
+  client.on('message', (message) => void seen.push(message));
+  client.on('epoch', (notice) => void epochs.push(notice));
+  await client.connect();
+  /** Waits until so many different messages were shown. @param {number} count */
+  const shown = async (count) => {
+    while (new Set(seen.map(({ id }) => id)).size < count) await once(client, 'message');
+  };
+  return { client, seen, epochs, shown };
+}
+
+const bodies = (messages) => messages.map(({ body }) => body);
+
+describe('flow: several servers, and a Redis that forgets', function () {
+  this.timeout(60_000);
+  afterEach(cleanUp);
+
+  it('promotion of a replica that lagged: clients are told, and offer their own again; nothing is shown twice', async () => {
+    const primary = await startRedis();
+    const replica = await startRedis('--replicaof', '127.0.0.1', String(primary.port));
+    while (!/master_link_status:up/.test(await command(replica.port, 'INFO replication')));
+    const redis = { nodes: [primary.url, replica.url] };
+    const one = await startServer({ data: undefined, redis });
+    const two = await startServer({ data: undefined, redis });
+    const alice = await connect(one, 'alice');
+    const bob = await connect(two, 'bob');
+    for (let n = 1; n <= 3; n++) await alice.client.send(DM, n);
+    await bob.shown(3);
+    const log = await command(primary.port, `KEYS *:l:${DM}`);
+    while ((await command(replica.port, `XLEN ${log}`)) !== '3');
+    // From here on the replica hears nothing more, and no ack waits for it.
+    await command(replica.port, `REPLICAOF 127.0.0.1 ${replica.port}`);
+    for (let n = 4; n <= 6; n++) await alice.client.send(DM, n);
+    await bob.shown(6);
+    await primary.kill();
+    await command(replica.port, 'REPLICAOF NO ONE');
+
+    // Both servers find the new primary, and tell their clients before anybody writes: what is lost is offered again.
+    while (!(await two.history(DM, { limit: 100 })).items.some(({ body }) => body === 6))
+      await once(bob.client, 'moved');
+    await bob.client.send(DM, 'from bob');
+    await alice.client.send(DM, 7);
+    await bob.shown(7);
+    await alice.shown(1);
+    assert.deepEqual(bodies(bob.seen), [1, 2, 3, 4, 5, 6, 7]);
+    assert.deepEqual(bodies(alice.seen), ['from bob']);
+    const { items } = await two.history(DM, { limit: 100 });
+    assert.deepEqual(bodies(items), [1, 2, 3, 4, 5, 6, 'from bob', 7]);
+    for (const { epochs } of [alice, bob]) assert.equal(epochs[0].keep, 3);
+  });
+
+  it('a store that was wiped: everybody comes again, and nothing is shown twice', async () => {
+    const redis = await startRedis();
+    const one = await startServer({ data: undefined, redis: redis.url });
+    const two = await startServer({ data: undefined, redis: redis.url });
+    const alice = await connect(one, 'alice');
+    const bob = await connect(two, 'bob');
+    for (let n = 1; n <= 3; n++) await alice.client.send(DM, n);
+    await bob.shown(3);
+    await command(redis.port, 'FLUSHALL');
+    await command(redis.port, 'CLIENT KILL TYPE pubsub');
+    // What the servers compare with the log is gone: they close, and clients offer their own to an empty store.
+    while (!(await two.history(DM, { limit: 100 }).catch(() => ({ items: [] }))).items.some(({ body }) => body === 3))
+      await once(alice.client, 'outbox');
+    await alice.client.send(DM, 4);
+    await bob.shown(4);
+    assert.deepEqual(bodies(bob.seen), [1, 2, 3, 4]);
+    assert.deepEqual(bodies((await two.history(DM, { limit: 100 })).items), [1, 2, 3, 4]);
+  });
+});
