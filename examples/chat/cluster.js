@@ -126,9 +126,9 @@ let turn = 0;
  * Leads a connection to a server that lives, in turn; what a load balancer does.
  *
  * @param {import('node:net').Socket} socket
- * @param {ServerProcess[]} servers
+ * @param {{ port: number }[]} servers port 0: not there
  */
-function lead(socket, servers) {
+export function lead(socket, servers) {
   const living = servers.filter(({ port }) => port > 0);
   socket.on('error', () => socket.destroy());
   if (living.length === 0) return void socket.destroy();

@@ -16,6 +16,7 @@ const SLOTS = 16_384;
  * @property {string} url
  * @property {boolean} master at the start
  * @property {() => Promise<void>} kill kill -9, and waits for its end
+ * @property {() => Promise<void>} start again, on what it kept
  */
 
 /**
@@ -57,21 +58,35 @@ async function startNode(directory, index, master, flags) {
   const own = mkdtempSync(join(directory, `${index}-`));
   const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', own, '--save', '', '--appendonly', 'yes'];
   args.push('--cluster-enabled', 'yes', '--cluster-port', `${bus}`, '--cluster-node-timeout', '2000', ...flags);
-  const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const failed = new Promise((_, reject) => {
-    child.once('error', (error) => reject(missing(error)));
-    child.once('exit', (code) => reject(new Error(`redis-server on port ${port} ended (${code})`)));
-  });
-  failed.catch(() => {});
-  await Promise.race([ready(child.stdout), failed]);
-  child.stdout.resume();
-  const kill = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'exit');
-    child.kill('SIGKILL');
-    await gone;
+  /** @type {import('node:child_process').ChildProcessByStdio<null, import('node:stream').Readable, null>} */
+  let child;
+  const node = {
+    port,
+    bus,
+    pid: 0,
+    url: `redis://127.0.0.1:${port}`,
+    master,
+    async start() {
+      const started = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      child = started;
+      const failed = new Promise((_, reject) => {
+        started.once('error', (error) => reject(missing(error)));
+        started.once('exit', (code) => reject(new Error(`redis-server on port ${port} ended (${code})`)));
+      });
+      failed.catch(() => {});
+      await Promise.race([ready(started.stdout), failed]);
+      started.stdout.resume();
+      node.pid = Number(started.pid);
+    },
+    async kill() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+    },
   };
-  return { port, bus, pid: Number(child.pid), url: `redis://127.0.0.1:${port}`, master, kill };
+  await node.start();
+  return node;
 }
 
 /** @param {import('node:stream').Readable} output */
@@ -102,13 +117,20 @@ async function assemble(nodes, masters) {
   for (const [i, { port }] of nodes.entries()) {
     if (i >= masters) await until(() => command(port, `CLUSTER REPLICATE ${ids[i % masters]}`).then(() => true, no));
   }
+  await whole(nodes);
   for (const { port, master } of nodes) {
-    await until(async () => /cluster_state:ok/.test(await command(port, 'CLUSTER INFO')));
     if (!master) await until(async () => /master_link_status:up/.test(await command(port, 'INFO replication')));
   }
 }
 
 const no = () => false;
+
+/** Waits until every node knows of somebody for every slot. @param {ClusterNode[]} nodes */
+export async function whole(nodes) {
+  for (const { port } of nodes) {
+    await until(async () => /cluster_state:ok/.test(await command(port, 'CLUSTER INFO')));
+  }
+}
 
 /** Asks again until the answer is yes: nodes tell each other of everything a few times a second. */
 async function until(question) {
@@ -170,4 +192,24 @@ export async function freePort() {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+/**
+ * As a resharding does it: the keys go one by one, and only then the slot.
+ *
+ * @param {number} slot
+ * @param {ClusterNode} from the master that serves it
+ * @param {ClusterNode} to another master
+ */
+export async function moveSlot(slot, from, to) {
+  const [fromId, toId] = [await command(from.port, 'CLUSTER MYID'), await command(to.port, 'CLUSTER MYID')];
+  await command(to.port, `CLUSTER SETSLOT ${slot} IMPORTING ${fromId}`);
+  await command(from.port, `CLUSTER SETSLOT ${slot} MIGRATING ${toId}`);
+  for (;;) {
+    const key = await command(from.port, `CLUSTER GETKEYSINSLOT ${slot} 1`);
+    if (key === '') break;
+    await command(from.port, `MIGRATE 127.0.0.1 ${to.port} ${key} 0 5000`);
+  }
+  await command(to.port, `CLUSTER SETSLOT ${slot} NODE ${toId}`);
+  await command(from.port, `CLUSTER SETSLOT ${slot} NODE ${toId}`);
 }

@@ -31,7 +31,7 @@ export async function freePort(random) {
 
 export class ServerProcess {
   kills = 0;
-  #data;
+  #store;
   #args;
   /** @type {import('node:child_process').ChildProcess | null} */
   #child = null;
@@ -39,10 +39,10 @@ export class ServerProcess {
   // A run that is given up must not leave a server behind.
   #onExit = () => void this.#child?.kill('SIGKILL');
 
-  /** @param {{ data: string, port: number, args?: string[] }} options `args`: more flags of `serve` */
-  constructor({ data, port, args = [] }) {
+  /** @param {{ data?: string, redis?: string[], port: number, args?: string[] }} options `redis`: URLs, in place of `data`; `args`: more flags of `serve` */
+  constructor({ data, redis, port, args = [] }) {
     this.port = port;
-    this.#data = data;
+    this.#store = redis ? ['--redis', redis.join(',')] : ['--data', String(data)];
     this.#args = args;
     process.on('exit', this.#onExit);
   }
@@ -57,7 +57,7 @@ export class ServerProcess {
 
   /** Begins to start, without waiting for the port. */
   spawn() {
-    const flags = ['--port', String(this.port), '--data', this.#data, '--insecure', '--rate', '0', ...this.#args];
+    const flags = ['--port', String(this.port), ...this.#store, '--insecure', '--rate', '0', ...this.#args];
     const child = spawn(process.execPath, [command, 'serve', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     this.#said = '';

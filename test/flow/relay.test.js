@@ -1,7 +1,7 @@
 // Several server processes on one Redis: who is connected to one of them notices nothing of the others. Here all servers
 // live in this process, each with its own connections to a real Redis; test/faults kills real processes.
 import assert from 'node:assert/strict';
-import { command, startLocalCluster } from '../../examples/chat/local-cluster.js';
+import { command, moveSlot, startLocalCluster } from '../../examples/chat/local-cluster.js';
 import { login, RawClient } from './support/raw-client.js';
 import { say, startRedis } from './support/redis.js';
 import { cleanUp, onCleanUp, startServer } from './support/servers.js';
@@ -246,18 +246,4 @@ async function placeOf({ nodes }, conv) {
     return { slot, from, to: nodes.find((node) => node !== from) };
   }
   throw new Error(`no node has ${conv}`);
-}
-
-/** As a resharding does it: the keys go one by one, and only then the slot. */
-async function moveSlot(slot, from, to) {
-  const [fromId, toId] = [await command(from.port, 'CLUSTER MYID'), await command(to.port, 'CLUSTER MYID')];
-  await command(to.port, `CLUSTER SETSLOT ${slot} IMPORTING ${fromId}`);
-  await command(from.port, `CLUSTER SETSLOT ${slot} MIGRATING ${toId}`);
-  for (;;) {
-    const key = await command(from.port, `CLUSTER GETKEYSINSLOT ${slot} 1`);
-    if (key === '') break;
-    await command(from.port, `MIGRATE 127.0.0.1 ${to.port} ${key} 0 5000`);
-  }
-  await command(to.port, `CLUSTER SETSLOT ${slot} NODE ${toId}`);
-  await command(from.port, `CLUSTER SETSLOT ${slot} NODE ${toId}`);
 }

@@ -1,0 +1,21 @@
+// The short form of several-servers.js: every kind of fault once; 60 rounds where EVERYONCE_LONG is set (npm run faults).
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { isGood, runServers } from './several-servers.js';
+
+const isLong = Boolean(process.env.EVERYONCE_LONG);
+const size = isLong ? { rounds: 60 } : { rounds: 5, users: 4, acks: 40 };
+
+describe('several servers on a Redis Cluster', function () {
+  this.timeout(isLong ? 840_000 : 120_000);
+
+  it(`${size.rounds} faults in mid-load: every message once, in order, unchanged, at everybody`, async () => {
+    const seed = Number(process.env.SEED ?? randomInt(2 ** 31));
+    console.log(`seed ${seed}`);
+    const outcome = await runServers({ ...size, seed });
+    const { findings, problems, ...counts } = outcome;
+    const text = JSON.stringify({ ...counts, problems, findings: findings.slice(0, 20) }, null, 1);
+    assert.ok(isGood(outcome), text);
+    assert.ok(outcome.kills >= 1 && outcome.acked > size.rounds, text);
+  });
+});
