@@ -43,15 +43,16 @@ export function openStore(store, options = {}) {
   const given = checkOptions(store, 'store');
   if (given.memory === true && options.ofProcess) return new StoreConnection({ memory: true, ofProcess: true });
   const known = inMemory.get(given);
-  if (known?.join()) return known;
+  if (known?.join()) return new StoreUser(known);
   const source = sourceOf(given);
   if ('redis' in source) {
     if (options.now !== undefined) throw refused('now', 'left out: the clock is that of Redis', 'BAD_OPTION');
     return openRedisStore(source.redis);
   }
   const connection = new StoreConnection(source, options);
-  if (given.memory === true) inMemory.set(given, connection);
-  return connection;
+  if (given.memory !== true) return connection;
+  inMemory.set(given, connection);
+  return new StoreUser(connection);
 }
 
 /**
@@ -86,7 +87,38 @@ function placeOf(redis) {
   }
 }
 
-/** One user's way to a store. Answers come in the order of the questions. */
+/** One of several users of a connection: it closes for itself alone, however often. @implements {Store} */
+class StoreUser {
+  #connection;
+  /** @type {Promise<void> | undefined} */
+  #closing;
+
+  /** @param {StoreConnection} connection joined for this */
+  constructor(connection) {
+    this.#connection = connection;
+  }
+
+  get isDurable() {
+    return this.#connection.isDurable;
+  }
+
+  /** @param {number} operation @param {...unknown} args @returns {Promise<any>} as of StoreConnection */
+  async run(operation, ...args) {
+    if (this.#closing) throw new EveryonceError('CLOSED', 'the store is closed');
+    return this.#connection.run(operation, ...args);
+  }
+
+  stats() {
+    return this.#connection.stats();
+  }
+
+  async close() {
+    this.#closing ??= this.#connection.close();
+    await this.#closing;
+  }
+}
+
+/** A way to a store. Answers come in the order of the questions. */
 export class StoreConnection {
   #client;
   #now;

@@ -60,6 +60,8 @@ describe('a store', () => {
     const other = closing(openStore({ memory: true }));
     assert.deepEqual([await take(one), await take(two), await take(other)], [1n, 2n, 1n]);
     await one.close();
+    await one.close(); // again, and it is still only its own
+    await assert.rejects(take(one), { code: 'CLOSED' });
     assert.equal(await take(two), 3n);
     await two.close();
     assert.equal(await take(closing(openStore(memory))), 1n, 'what it held went with its last user');
