@@ -1,16 +1,16 @@
-// Every planted bug of mutants/ still fits the sources; that each is caught is `npm run mutants`.
+// Every planted bug, here and of test/simulation, still fits the sources; that each is caught is `npm run mutants` and
+// `npm run mutants:schedules`.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
 import { readText } from '../../scripts/lib/files.mjs';
 import { applyPatch, parsePatch } from './mutants/patch.js';
+import { readPatches } from './mutants/planted.js';
 
-const folder = new URL('mutants/', import.meta.url);
-const names = readdirSync(folder).filter((name) => name.endsWith('.patch'));
+const patches = readPatches(['test/faults/mutants', 'test/simulation/mutants']);
+const names = patches.map(({ name }) => name);
 
 describe('planted bugs', () => {
-  for (const name of names) {
+  for (const { name, patch } of patches) {
     it(`${name} applies, and changes something`, () => {
-      const patch = parsePatch(readFileSync(new URL(name, folder), 'utf8'));
       const source = readText(patch.path) ?? '';
       assert.notEqual(applyPatch(source, patch), source);
       assert.ok(patch.about.endsWith('.'), 'its first line says what it does');

@@ -33,14 +33,19 @@ export class ServerProcess {
   kills = 0;
   #store;
   #args;
+  #env;
   /** @type {import('node:child_process').ChildProcess | null} */
   #child = null;
   #said = '';
   // A run that is given up must not leave a server behind.
   #onExit = () => void this.#child?.kill('SIGKILL');
 
-  /** @param {{ data?: string, redis?: string[], port: number, args?: string[] }} options `redis`: URLs, in place of `data`; `args`: more flags of `serve` */
-  constructor({ data, redis, port, args = [] }) {
+  /**
+   * @param {{ data?: string, redis?: string[], port: number, args?: string[], env?: Record<string, string> }} options `redis`: URLs,
+   *   in place of `data`; `args`: more flags of `serve`
+   */
+  constructor({ data, redis, port, args = [], env = {} }) {
+    this.#env = env;
     this.port = port;
     this.#store = redis ? ['--redis', redis.join(',')] : ['--data', String(data)];
     this.#args = args;
@@ -58,7 +63,10 @@ export class ServerProcess {
   /** Begins to start, without waiting for the port. */
   spawn() {
     const flags = ['--port', String(this.port), ...this.#store, '--insecure', '--rate', '0', ...this.#args];
-    const child = spawn(process.execPath, [command, 'serve', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [command, 'serve', ...flags], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...this.#env },
+    });
     this.#child = child;
     this.#said = '';
     for (const stream of [child.stdout, child.stderr]) {
