@@ -136,6 +136,12 @@ export const EDGE = Object.freeze({
   inboxHardFactor: 2,
   /** unanswered calls of the application (publish …); more are refused as `unavailable` */
   requests: 65_536,
+  /** of a server of our own (`listen`): from the accepted connection to the end of the request's head, an upgrade's too; 408 */
+  headersTimeoutMs: 10_000,
+  /** and to the end of the whole request */
+  requestTimeoutMs: 30_000,
+  /** how often these two are looked at */
+  requestCheckMs: 1_000,
   /** how long the body of an HTTP request may take to come; 408 */
   bodyTimeoutMs: 10_000,
   /** times `limits.rate`: HTTP requests of one address, which may be a proxy's; one user's have `limits.rate` */

@@ -2,6 +2,7 @@
 
 import { createServer as createHttpServer } from 'node:http';
 import { EveryonceError } from '../protocol/errors.js';
+import { EDGE } from './defaults.js';
 
 /**
  * @typedef {object} Listening
@@ -44,12 +45,19 @@ const WHY = {
 };
 
 /**
- * An http server that answers nothing by itself.
+ * An http server that answers nothing by itself, and waits for nobody who sends a request letter by letter, or none.
  *
+ * @param {{ headersMs?: number, requestMs?: number, checkEveryMs?: number }} [times] from the accepted connection to the end of
+ *   the head, to the end of the request; how often that is looked at
  * @returns {import('node:http').Server}
  */
-export function makeHttpServer() {
-  return createHttpServer((_request, response) => {
+export function makeHttpServer({
+  headersMs = EDGE.headersTimeoutMs,
+  requestMs = EDGE.requestTimeoutMs,
+  checkEveryMs = EDGE.requestCheckMs,
+} = {}) {
+  const times = { headersTimeout: headersMs, requestTimeout: requestMs, connectionsCheckingInterval: checkEveryMs };
+  return createHttpServer(times, (_request, response) => {
     response.writeHead(404, { 'Content-Type': 'application/json' });
     response.end('{"error":{"code":"not_found","message":"there is nothing here"}}');
   });

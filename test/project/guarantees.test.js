@@ -1,6 +1,8 @@
 // docs/guarantees.md and docs/found.md name the tests that show what they say: each is there, under that name.
 import assert from 'node:assert/strict';
-import { readText } from '../../scripts/lib/files.mjs';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { readText, root } from '../../scripts/lib/files.mjs';
 
 /** `path`: *title of a test in it, or a part of the title* */
 const REFERENCE = /`(test\/[^`]+)`: \*([^*]+)\*/g;
@@ -38,6 +40,17 @@ for (const page of ['docs/guarantees.md', 'docs/found.md']) {
     });
   });
 }
+
+describe('SECURITY.md', () => {
+  it('names only files that are there', () => {
+    const paths = [...(readText('SECURITY.md') ?? '').matchAll(/`(test\/[\w/.-]+)`/g)].map(([, path]) => path);
+    assert.ok(paths.length > 15);
+    assert.deepEqual(
+      paths.filter((path) => !existsSync(join(root, path))),
+      [],
+    );
+  });
+});
 
 describe('the check of these pages', () => {
   it('knows a title that is not there from one that is', () => {
