@@ -291,11 +291,12 @@ void RedisConnection::Received(const char* bytes, size_t size) {
 }
 
 void RedisConnection::Take(RedisReply reply) {
-  if (reply.is_array() && reply.elements.size() == 3) {
+  // Only where somebody listens: to others an array that begins so is an answer like any other, with a user's words in
+  // it.
+  if (on_push_ && reply.is_array() && reply.elements.size() == 3) {
     const std::string& kind = reply.elements[0].text;
     if (kind == "message" || kind == "smessage" || kind == "sunsubscribe") {
-      if (on_push_) on_push_(kind, reply.elements[1].text, reply.elements[2].text);
-      return;
+      return on_push_(kind, reply.elements[1].text, reply.elements[2].text);
     }
   }
   if (in_flight_.empty()) return Fail({RedisCode::kProtocol, "a reply that nobody asked for"});

@@ -202,6 +202,17 @@ TEST_F(RedisConnectionTest, HearsAChannel) {
 
 // --- what no Redis says ---
 
+TEST_F(RedisConnectionTest, AnAnswerThatReadsLikeAPushIsAnAnswer) {
+  RedisServer server;
+  Open(At(server.address()));
+  for (const char* kind : {"message", "smessage", "sunsubscribe"}) {
+    const RedisResult result = Do({"EVAL", "return ARGV", "0", kind, "channel", "text"});
+    ASSERT_EQ(result.reply.elements.size(), 3u) << kind;
+    EXPECT_EQ(result.reply.elements[0].text, kind);
+  }
+  EXPECT_EQ(Do({"PING"}).reply.text, "PONG");
+}
+
 TEST_F(RedisConnectionTest, NoRedisAtAll) {
   FakeServer web(loop_.get(), [](const std::string&) { return "HTTP/1.1 400 Bad Request\r\n\r\n"; });
   RedisConnectionOptions options = At(web.address());
