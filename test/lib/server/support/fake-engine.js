@@ -33,6 +33,10 @@ export class FakeEngine {
     this.calls.push({ name, args });
   }
 
+  warnings() {
+    return [];
+  }
+
   open(connection, address) {
     this.#note('open', connection, address);
   }
