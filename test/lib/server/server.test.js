@@ -31,6 +31,7 @@ describe('server', () => {
     const made = make({ limits: { window: 9 }, durability: { fsync: false }, node: 'n1' });
     assert.deepEqual(FakeEngine.last.options, {
       data: null,
+      redis: null,
       fsync: false,
       restored: false,
       archive: false,
