@@ -284,6 +284,62 @@ export const WAYS = {
     },
   },
 
+  'once alone, its effect elsewhere': {
+    kind: 'redis',
+    naive: true,
+    async open({ redis, ...address }) {
+      const { pool, effect, close } = await postgres(address);
+      const options = { store: { redis }, key: ({ key }) => key, leaseMs: 400, maxAttempts: 1000 };
+      const run = once(options, async ({ key, mayThrow }) => {
+        mayThrow('before');
+        await effect(pool, key);
+        mayThrow('after');
+        return randomUUID();
+      });
+      return { handle: (key, mayThrow) => run({ key, mayThrow }), close: () => run.close().then(close) };
+    },
+  },
+
+  'Lock alone': {
+    kind: 'redis',
+    naive: true,
+    async open({ redis, ...address }) {
+      const { pool, effect, close } = await postgres(address);
+      const handle = async (key, mayThrow) => {
+        const lock = new Lock({ store: { redis }, name: key, leaseMs: 400 });
+        try {
+          await lock.with(async () => {
+            mayThrow('before');
+            await effect(pool, key);
+            mayThrow('after');
+          });
+          return 'done';
+        } finally {
+          await lock.close();
+        }
+      };
+      return { handle, close };
+    },
+  },
+
+  'state looked at, then changed': {
+    kind: 'postgres',
+    naive: true,
+    async open(address) {
+      const { pool, effect, close } = await postgres(address);
+      const handle = async (key, mayThrow) => {
+        const { rows } = await pool.query('SELECT state FROM item WHERE id = $1', [key]);
+        if (rows[0].state === 'paid') return 'paid';
+        mayThrow('before');
+        await effect(pool, key);
+        mayThrow('after');
+        await pool.query("UPDATE item SET state = 'paid' WHERE id = $1", [key]);
+        return 'paid';
+      };
+      return { handle, close };
+    },
+  },
+
   'record after the effect': {
     kind: 'postgres',
     short: true,
