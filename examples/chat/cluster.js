@@ -130,13 +130,24 @@ let turn = 0;
  */
 export function lead(socket, servers) {
   const living = servers.filter(({ port }) => port > 0);
+  const ports = living.map((_, i) => living[(turn + i) % living.length].port);
+  turn += 1;
   socket.on('error', () => socket.destroy());
-  if (living.length === 0) return void socket.destroy();
-  const there = connect(living[turn++ % living.length].port, '127.0.0.1');
-  there.on('error', () => socket.destroy());
-  socket.on('close', () => there.destroy());
-  there.on('close', () => socket.destroy());
-  socket.pipe(there);
-  there.pipe(socket);
-  return undefined;
+  const next = () => {
+    const port = ports.shift();
+    if (port === undefined || socket.destroyed) return void socket.destroy();
+    const there = connect(port, '127.0.0.1');
+    let led = false;
+    there.once('connect', () => {
+      led = true;
+      socket.pipe(there);
+      there.pipe(socket);
+    });
+    // One that has just died takes no connections: then the other one.
+    there.on('error', () => led || next());
+    there.on('close', () => led && socket.destroy());
+    socket.on('close', () => there.destroy());
+    return undefined;
+  };
+  next();
 }

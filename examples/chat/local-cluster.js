@@ -57,7 +57,17 @@ async function startNode(directory, index, master, flags) {
   const [port, bus] = [await freePort(), await freePort()];
   const own = mkdtempSync(join(directory, `${index}-`));
   const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', own, '--save', '', '--appendonly', 'yes'];
-  args.push('--cluster-enabled', 'yes', '--cluster-port', `${bus}`, '--cluster-node-timeout', '2000', ...flags);
+  args.push(
+    '--cluster-enabled',
+    'yes',
+    '--cluster-port',
+    `${bus}`,
+    '--cluster-node-timeout',
+    '2000',
+    '--repl-diskless-sync-delay',
+    '0',
+    ...flags,
+  );
   /** @type {import('node:child_process').ChildProcessByStdio<null, import('node:stream').Readable, null>} */
   let child;
   const node = {

@@ -20,6 +20,7 @@
 #include "engine/authorize.h"
 #include "engine/connection.h"
 #include "engine/feed_call.h"
+#include "engine/options.h"
 #include "engine/output.h"
 #include "engine/relaying.h"
 #include "log/log.h"
@@ -28,50 +29,6 @@ namespace everyonce {
 
 class ObjectWriter;
 struct ErrorPacket;
-
-// Both clocks, read once by whoever drives the engine. Intervals are measured on the steady one.
-struct Time {
-  int64_t wall_ms = 0;    // Unix milliseconds
-  int64_t steady_ms = 0;  // any start, never goes back; > 0
-};
-
-struct EngineOptions {
-  Limits limits;
-  std::string node = "node";              // welcome's `node`
-  bool message_events = false;            // give out a kEvent for each stored message
-  TokenCheck tokens = TokenCheck::kNone;  // of the ids of messages; not of what the application itself publishes
-  bool archive = false;                   // ask by kArchive for what retention has removed
-  std::string archive_group;              // the consumer group that writes it: until it is there, nothing is removed
-  bool authorize = false;                 // ask by kAuthorize before a user's packet is done
-  int64_t redelivery_ms = 10'000;
-  int64_t head_interval_ms = 1'000;
-  int64_t receipt_interval_ms = 100;
-  int64_t tend_interval_ms = 10'000;   // between a group and the log's housekeeping; a tenth of it while there is more
-  int64_t package_timeout_ms = 5'000;  // from a package's first part to its last
-  RelayingOptions relaying;
-  PackageLimits package_limits;
-  size_t group_commands = 4096;     // bound of one group, in commands …
-  size_t group_bytes = 8u << 20;    // … and in bytes of bodies
-  size_t output_bytes = 64u << 20;  // pushes and pages of one step; beyond it conversations go behind, pulls wait
-};
-
-struct EngineCounters {
-  uint64_t connections = 0;  // now
-  uint64_t welcomed = 0;     // now
-  uint64_t packets = 0;
-  uint64_t groups = 0;
-  uint64_t commands = 0;
-  uint64_t acks = 0;
-  uint64_t duplicates = 0;
-  uint64_t nacks = 0;
-  uint64_t errors = 0;
-  uint64_t pushes = 0;
-  uint64_t heads = 0;
-  uint64_t pages = 0;
-  uint64_t redeliveries = 0;
-  uint64_t replaced = 0;
-  uint64_t unavailable = 0;
-};
 
 // The order of the rooms: packets in, decided and committed as a group, answers and deliveries out.
 //

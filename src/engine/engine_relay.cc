@@ -101,6 +101,7 @@ void Engine::StopListening(Connection& connection) {
     std::erase(shared->connections, &connection);
     if (!shared->connections.empty()) continue;
     GiveHeld(shared, kMaxInteger);
+    if (!shared->connections.empty()) continue;  // somebody gained it by what was held
     relaying_->channels[relay_->ChannelOf(conv)].conversations.erase(conv);
   }
   const auto entering = relaying_->entering.find(connection.user);

@@ -15,16 +15,6 @@
 
 namespace everyonce {
 
-struct RelayingOptions {
-  // A message whose predecessor is not here yet waits for it so long: the predecessor's bell is on its way, or lost.
-  int64_t hold_ms = 100;
-  // All that is watched is compared with the log in this time, once: what no bell ever told of is found by it.
-  int64_t compare_ms = 15'000;
-  // What the log has and nobody was told of may be on its way so long, before connections are sent to read it.
-  int64_t grace_ms = 250;
-  int64_t retry_ms = 1'000;  // after a comparison that the store could not answer
-};
-
 struct RelayingCounters {
   uint64_t held = 0;       // messages that waited for their predecessor
   uint64_t gaps = 0;       // … which did not come

@@ -1,9 +1,9 @@
 #include "redis/redis_connection.h"
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <utility>
+
+#include "redis/redis_socket.h"
 
 namespace everyonce {
 namespace {
@@ -11,35 +11,6 @@ namespace {
 constexpr size_t kMaxWriteBytes = 1u << 20;  // copied together for one write
 
 }  // namespace
-
-// The handles outlive the connection by the loop's next turn: each is freed by its own close callback.
-struct RedisConnection::Handles {
-  uv_timer_t timer;
-  uv_prepare_t prepare;
-  int open = 2;
-  std::shared_ptr<RedisConnection> owner;
-
-  static void Closed(uv_handle_t* handle) {
-    auto* self = static_cast<Handles*>(handle->data);
-    if (--self->open == 0) delete self;
-  }
-};
-
-struct RedisConnection::Socket {
-  uv_tcp_t tcp;
-  uv_connect_t connect;
-  uv_getaddrinfo_t lookup;
-  uv_write_t write;
-  std::string output;
-  std::array<char, 65536> input;
-  bool looking_up = false;
-  bool closed = false;
-  std::shared_ptr<RedisConnection> owner;  // null: let go
-
-  void FreeIfDone() {
-    if (closed && !looking_up) delete this;
-  }
-};
 
 std::shared_ptr<RedisConnection> RedisConnection::Open(uv_loop_t* loop, RedisConnectionOptions options) {
   std::shared_ptr<RedisConnection> connection(new RedisConnection(loop, std::move(options)));
@@ -60,130 +31,6 @@ void RedisConnection::Start() {
   handles_->timer.data = handles_;
   handles_->prepare.data = handles_;
   Connect();
-}
-
-// --- connecting ---
-
-void RedisConnection::Connect() {
-  state_ = State::kConnecting;
-  connect_deadline_ms_ = NowMs() + options_.connect_timeout_ms;
-  Schedule();
-  socket_ = new Socket();
-  socket_->owner = shared_from_this();
-  uv_tcp_init(loop_, &socket_->tcp);
-  socket_->tcp.data = socket_;
-  const char* host = options_.address.host.c_str();
-  sockaddr_in v4{};
-  sockaddr_in6 v6{};
-  if (uv_ip4_addr(host, options_.address.port, &v4) == 0) return ConnectTo(reinterpret_cast<const sockaddr*>(&v4));
-  if (uv_ip6_addr(host, options_.address.port, &v6) == 0) return ConnectTo(reinterpret_cast<const sockaddr*>(&v6));
-  socket_->lookup.data = socket_;
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  const std::string port = std::to_string(options_.address.port);
-  const int error = uv_getaddrinfo(
-      loop_, &socket_->lookup,
-      [](uv_getaddrinfo_t* lookup, int status, addrinfo* found) {
-        auto* socket = static_cast<Socket*>(lookup->data);
-        socket->looking_up = false;
-        const std::shared_ptr<RedisConnection> owner = socket->owner;
-        if (owner == nullptr) {
-          socket->FreeIfDone();
-        } else if (status != 0) {
-          owner->Fail({RedisCode::kUnreachable, "no address of " + owner->options_.address.host});
-        } else {
-          owner->ConnectTo(found->ai_addr);
-        }
-        uv_freeaddrinfo(found);
-      },
-      host, port.c_str(), &hints);
-  if (error != 0) return Fail({RedisCode::kUnreachable, uv_strerror(error)});
-  socket_->looking_up = true;
-}
-
-void RedisConnection::ConnectTo(const sockaddr* address) {
-  socket_->connect.data = socket_;
-  const int error = uv_tcp_connect(&socket_->connect, &socket_->tcp, address, [](uv_connect_t* request, int status) {
-    const std::shared_ptr<RedisConnection> owner = static_cast<Socket*>(request->data)->owner;
-    if (owner == nullptr) return;
-    if (status != 0) return owner->Fail({RedisCode::kUnreachable, uv_strerror(status)});
-    owner->Connected();
-  });
-  if (error != 0) Fail({RedisCode::kUnreachable, uv_strerror(error)});
-}
-
-void RedisConnection::Connected() {
-  uv_tcp_nodelay(&socket_->tcp, 1);
-  uv_tcp_keepalive(&socket_->tcp, 1, 15);
-  parser_ = std::make_unique<RedisParser>(options_.max_reply_bytes);
-  state_ = State::kGreeting;
-  const int error = uv_read_start(
-      reinterpret_cast<uv_stream_t*>(&socket_->tcp),
-      [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
-        auto* socket = static_cast<Socket*>(handle->data);
-        *buffer = uv_buf_init(socket->input.data(), static_cast<unsigned>(socket->input.size()));
-      },
-      [](uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
-        const std::shared_ptr<RedisConnection> owner = static_cast<Socket*>(stream->data)->owner;
-        if (owner == nullptr || size == 0) return;
-        if (size < 0) {
-          return owner->Fail({RedisCode::kUnreachable, size == UV_EOF ? "the server closed the connection"
-                                                                      : uv_strerror(static_cast<int>(size))});
-        }
-        owner->Received(buffer->base, static_cast<size_t>(size));
-      });
-  if (error != 0) return Fail({RedisCode::kUnreachable, uv_strerror(error)});
-  const RedisAddress& address = options_.address;
-  if (!address.password.empty()) {
-    std::vector<std::string> auth = {"AUTH"};
-    if (!address.user.empty()) auth.push_back(address.user);
-    auth.push_back(address.password);
-    Greet(std::move(auth));
-  }
-  if (address.database != 0) Greet({"SELECT", std::to_string(address.database)});
-  // PING tells whether the server lets us in at all; SETNAME may be forbidden to this user.
-  Greet({"CLIENT", "SETNAME", options_.client_name});
-  Greet({"PING"});
-  Flush();
-}
-
-void RedisConnection::Greet(std::vector<std::string> arguments) {
-  Entry entry;
-  AppendRedisCommand(arguments, &entry.bytes);
-  entry.size = entry.bytes.size();
-  entry.greeting = true;
-  entry.deadline_ms = connect_deadline_ms_;
-  const std::string& name = arguments[0];
-  const bool last = name == "PING";
-  const RedisCode refusal = name == "CLIENT"   ? RedisCode::kOk
-                            : name == "SELECT" ? RedisCode::kWrongServer
-                                               : RedisCode::kAuth;
-  entry.done = [this, last, refusal](RedisResult result) { Greeted(result, last, refusal); };
-  held_bytes_ += entry.size;
-  // Before everything that waits.
-  auto place = waiting_.begin();
-  while (place != waiting_.end() && place->greeting) ++place;
-  waiting_.insert(place, std::move(entry));
-}
-
-// `refusal`: what an error reply means; kOk: nothing.
-void RedisConnection::Greeted(const RedisResult& result, bool last, RedisCode refusal) {
-  if (state_ != State::kGreeting) return;
-  if (result.status.code == RedisCode::kRefused && refusal != RedisCode::kOk) {
-    const RedisReply& reply = result.reply;
-    // A server that is still reading its data, or a script that holds it up, will be there by and by.
-    const bool passing =
-        reply.HasErrorCode("LOADING") || reply.HasErrorCode("BUSY") || reply.HasErrorCode("MASTERDOWN");
-    return Fail({passing ? RedisCode::kUnreachable : refusal, reply.text});
-  }
-  if (!last) return;
-  state_ = State::kReady;
-  static std::atomic<uint64_t> last_link{0};  // one count for all connections: a link names its server, too
-  link_ = ++last_link;
-  back_off_ms_ = 0;
-  last_failure_ = {};
-  if (on_link_) on_link_(true);
-  if (state_ == State::kReady) ScheduleFlush();
 }
 
 // --- commands ---
@@ -402,67 +249,6 @@ void RedisConnection::Close() {
   on_link_ = nullptr;
   AnswerAll(&sent, {RedisCode::kUnknown, "closed before the answer came"});
   AnswerAll(&unsent, {RedisCode::kClosed, "the connection to Redis is closed"});
-}
-
-// --- time ---
-
-void RedisConnection::Schedule() {
-  if (handles_ == nullptr) return;
-  uint64_t due_ms = waiting_.empty() && in_flight_.empty() ? UINT64_MAX : earliest_deadline_ms_;
-  if (state_ == State::kDown) due_ms = std::min(due_ms, reconnect_at_ms_);
-  if (state_ == State::kConnecting || state_ == State::kGreeting) due_ms = std::min(due_ms, connect_deadline_ms_);
-  if (due_ms >= armed_for_ms_) return;  // the timer comes earlier anyway, and looks again
-  armed_for_ms_ = due_ms;
-  const uint64_t now_ms = NowMs();
-  uv_update_time(loop_);
-  uv_timer_start(
-      &handles_->timer,
-      [](uv_timer_t* timer) {
-        const std::shared_ptr<RedisConnection> owner = static_cast<Handles*>(timer->data)->owner;
-        owner->OnTimer();
-      },
-      due_ms > now_ms ? due_ms - now_ms : 0, 0);
-}
-
-void RedisConnection::OnTimer() {
-  armed_for_ms_ = UINT64_MAX;
-  const uint64_t now_ms = NowMs();
-  if ((state_ == State::kConnecting || state_ == State::kGreeting) && now_ms >= connect_deadline_ms_) {
-    Fail({RedisCode::kUnreachable, "no answer within " + std::to_string(options_.connect_timeout_ms) + " ms"});
-  } else if (state_ == State::kDown && now_ms >= reconnect_at_ms_) {
-    Connect();
-  }
-  if (now_ms >= earliest_deadline_ms_) ExpireOverdue(now_ms);
-  Schedule();
-}
-
-void RedisConnection::ExpireOverdue(uint64_t now_ms) {
-  earliest_deadline_ms_ = UINT64_MAX;
-  std::deque<Entry> never_sent;
-  std::erase_if(waiting_, [&](Entry& entry) {
-    if (!entry.greeting && entry.deadline_ms <= now_ms) {
-      never_sent.push_back(std::move(entry));
-      return true;
-    }
-    earliest_deadline_ms_ = std::min(earliest_deadline_ms_, entry.deadline_ms);
-    return false;
-  });
-  std::vector<Done> overdue;
-  const bool stuck = !in_flight_.empty() && !in_flight_.front().greeting && in_flight_.front().deadline_ms <= now_ms;
-  for (Entry& entry : in_flight_) {
-    if (!entry.greeting && entry.deadline_ms <= now_ms) {
-      if (entry.done) overdue.push_back(std::exchange(entry.done, nullptr));
-    } else {
-      earliest_deadline_ms_ = std::min(earliest_deadline_ms_, entry.deadline_ms);
-    }
-  }
-  if (stuck) Fail({RedisCode::kTimeout, "no answer in time"});
-  const std::string name = options_.address.Name();
-  for (Done& done : overdue) done({{RedisCode::kTimeout, name + ": no answer in time"}, {}, 0});
-  RedisStatus unreachable = {RedisCode::kUnreachable,
-                             last_failure_.ok() ? name + ": not sent in time" : last_failure_.message};
-  if (last_failure_.code == RedisCode::kAuth) unreachable.code = RedisCode::kAuth;
-  AnswerAll(&never_sent, unreachable);
 }
 
 }  // namespace everyonce

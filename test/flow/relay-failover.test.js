@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Client, MemoryOutbox } from '../../lib/index.js';
 import { command } from '../../examples/chat/local-cluster.js';
+import { login } from './support/raw-client.js';
 import { startRedis } from './support/redis.js';
 import { cleanUp, onCleanUp, startServer } from './support/servers.js';
 
@@ -38,7 +39,7 @@ describe('flow: several servers, and a Redis that forgets', function () {
   afterEach(cleanUp);
 
   it('promotion of a replica that lagged: clients are told, and offer their own again; nothing is shown twice', async () => {
-    const primary = await startRedis();
+    const primary = await startRedis('--repl-diskless-sync-delay', '0');
     const replica = await startRedis('--replicaof', '127.0.0.1', String(primary.port));
     while (!/master_link_status:up/.test(await command(replica.port, 'INFO replication')));
     const redis = { nodes: [primary.url, replica.url] };
@@ -88,5 +89,38 @@ describe('flow: several servers, and a Redis that forgets', function () {
     await bob.shown(4);
     assert.deepEqual(bodies(bob.seen), [1, 2, 3, 4]);
     assert.deepEqual(bodies((await two.history(DM, { limit: 100 })).items), [1, 2, 3, 4]);
+  });
+
+  it('nobody hears of a message that is not on its replicas yet; when it is, everybody does', async () => {
+    const primary = await startRedis('--repl-diskless-sync-delay', '0');
+    const replica = await startRedis('--replicaof', '127.0.0.1', String(primary.port));
+    const up = async () => {
+      while (!/master_link_status:up/.test(await command(replica.port, 'INFO replication')));
+    };
+    await up();
+    const redis = { nodes: [primary.url, replica.url] };
+    const durability = { replicas: 1, timeoutMs: 300 };
+    const one = await startServer({ data: undefined, redis, durability });
+    const two = await startServer({ data: undefined, redis, durability });
+    const alice = await login(one, 'alice');
+    const bob = await login(two, 'bob');
+    const first = await alice.say(DM, 'message-0001', 1, { n: 1 });
+    assert.equal(first.safe, 'replicated');
+    bob.send({ t: 'got', conv: DM, seq: (await bob.take('msg')).seq });
+    bob.packets.length = 0;
+
+    await command(replica.port, 'REPLICAOF NO ONE');
+    assert.equal((await alice.say(DM, 'message-0002', 2, { n: 2 })).code, 'unavailable');
+    assert.equal((await alice.say(DM, 'message-0002', 2, { n: 2 })).code, 'unavailable');
+    await bob.settled();
+    assert.deepEqual(bob.packets, []);
+
+    await command(replica.port, `REPLICAOF 127.0.0.1 ${primary.port}`);
+    await up();
+    const again = await alice.say(DM, 'message-0002', 2, { n: 2 });
+    assert.deepEqual([again.t, again.seq, again.dup], ['ack', 2, true]);
+    assert.equal((await bob.take('head', { head: 2 })).conv, DM);
+    const page = await bob.ask({ t: 'pull', conv: DM, limit: 10, order: 'oldest' });
+    assert.deepEqual(bodies(page.items), [2]);
   });
 });
