@@ -15,6 +15,7 @@ const folder = 'build/Fuzz';
 /** What the targets read with: pure rooms whole, of the others what needs no I/O. */
 const sources = () => [
   ...cppSources(['src/core', 'src/log']),
+  'src/redis/bell_codec.cc',
   'src/redis/redis_error.cc',
   'src/redis/redis_url.cc',
   'src/redis/reply.cc',

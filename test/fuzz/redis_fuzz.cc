@@ -1,5 +1,5 @@
-// libFuzzer target: whatever a Redis, or what answers in its place, may say. The same bytes give the same replies
-// however they are cut, and topology, redirects and INFO read from them hold what they promise.
+// libFuzzer target: whatever a Redis, what answers in its place, or who rings there, may say. The same bytes give the
+// same replies however they are cut, and topology, redirects and INFO read from them hold what they promise.
 
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "redis/bell_codec.h"
 #include "redis/redis_url.h"
 #include "redis/reply.h"
 #include "redis/slots.h"
@@ -82,6 +83,28 @@ void CheckText(std::string_view text) {
   Require(SlotOfKey(text) < kRedisSlots);
 }
 
+// What is read of bells says the same when it is written and read again.
+void CheckBells(std::string_view bytes) {
+  BellReader reader(bytes);
+  BellHeader header;
+  if (!reader.ReadHeader(&header)) return;
+  Bell bell;
+  while (reader.Next(&bell)) {
+    std::string payload;
+    AppendBellHeader(header, &payload);
+    AppendBell(bell, bell.version, &payload);
+    BellReader second(payload);
+    BellHeader header_again;
+    Bell again;
+    Require(second.ReadHeader(&header_again) && second.Next(&again) && !second.Next(&bell) && !second.broken());
+    Require(header_again.origin == header.origin && header_again.number == header.number);
+    std::string payload_again;
+    AppendBellHeader(header_again, &payload_again);
+    AppendBell(again, again.version, &payload_again);
+    Require(payload == payload_again);
+  }
+}
+
 }  // namespace
 }  // namespace everyonce
 
@@ -98,5 +121,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CheckText(reply.text);
   }
   CheckText(bytes);
+  CheckBells(bytes);
   return 0;
 }
