@@ -11,6 +11,8 @@ const opened = new Map();
 
 /** Operations under way: what Redis does in a second or so, so that the last of them is answered before its deadline. */
 const MAX_UNDER_WAY = 20_000;
+/** Of their keys and arguments, about: beyond it the client of a connected Redis takes nothing either. */
+const MAX_CHARACTERS = 64 * 1024 * 1024;
 
 /** Error replies of a server that may do it later: nothing was done. */
 const PASSING =
@@ -106,6 +108,7 @@ export class SharedClient {
   #operations;
   #most;
   #underWay = 0;
+  #characters = 0;
   #counts = { operations: 0, groups: 0, failures: 0, refused: 0 };
 
   /**
@@ -116,8 +119,8 @@ export class SharedClient {
     this.#client = client;
     this.#most = most;
     this.#operations = redisOperations({
-      run: (name, keys, args) => this.#counted(1, client.script(name, keys, args)),
-      runAll: (name, calls) => this.#counted(calls.length / 2, client.scripts(name, calls)),
+      run: (name, keys, args) => this.#send([keys, args], () => client.script(name, keys, args)),
+      runAll: (name, calls) => this.#send(calls, () => client.scripts(name, calls)),
     });
   }
 
@@ -147,10 +150,18 @@ export class SharedClient {
     this.#client.close();
   }
 
-  /** @template T @param {number} scripts @param {Promise<T>} answer */
-  #counted(scripts, answer) {
-    this.#counts.groups += scripts;
-    return answer;
+  /** @template T @param {string[][]} calls keys, arguments, keys … @param {() => Promise<T>} act @returns {Promise<T>} */
+  async #send(calls, act) {
+    let characters = 0;
+    for (const texts of calls) for (const text of texts) characters += text.length;
+    if (this.#characters + characters > MAX_CHARACTERS) throw this.#full();
+    this.#counts.groups += calls.length / 2;
+    this.#characters += characters;
+    try {
+      return await act();
+    } finally {
+      this.#characters -= characters;
+    }
   }
 
   /** @param {unknown} [cause] */

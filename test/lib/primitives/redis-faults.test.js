@@ -230,6 +230,14 @@ describe('a store in Redis', () => {
     const answers = /** @type {any[]} */ (await Promise.allSettled(flood));
     const refused = answers.filter(({ reason }) => reason.code === 'OVERLOADED' && reason.retryable);
     assert.deepEqual([refused.length, full.stats().refused, full.stats().queued], [10, 10, 0]);
+    const large = closing(
+      new RedisStore(new SharedClient(new Client({ nodes: ['redis://127.0.0.1:1'], timeoutMs: 50 }))),
+    );
+    const commit = () => large.run(Operation.COMMIT, 'ck', 'owner', 1, 'x'.repeat(1 << 20), 1000);
+    const many = /** @type {any[]} */ (await Promise.allSettled(Array.from({ length: 66 }, commit)));
+    const codes = many.map(({ reason }) => reason.code);
+    assert.deepEqual([codes.indexOf('OVERLOADED'), new Set(codes).size], [63, 2], 'the 64th would be too much');
+    await assert.rejects(commit(), { code: 'UNAVAILABLE' }, 'and there is room again');
   });
 
   it('is one for all that name the same place, until the last has closed it', async () => {
