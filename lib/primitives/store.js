@@ -65,7 +65,10 @@ function sourceOf(store) {
   const names = ['data', 'memory', 'redis'].filter((name) => store[name] !== undefined);
   const wanted = '{ data: directory }, { redis: URL }, { memory: true } or a server made by createServer';
   if (names.length !== 1) throw refused('store', wanted, 'BAD_OPTION');
-  if (names[0] === 'redis') return { redis: placeOf(store.redis) };
+  if (names[0] === 'redis') {
+    checkOptions(store, 'store', ['redis']); // `cluster` beside it would be passed over unseen
+    return { redis: placeOf(store.redis) };
+  }
   if (names[0] === 'memory') {
     if (store.memory !== true) throw refused('store.memory', 'true', 'BAD_OPTION');
     return { memory: true };

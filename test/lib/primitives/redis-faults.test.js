@@ -273,6 +273,8 @@ describe('a store in Redis', () => {
       code: 'BAD_OPTION',
       option: 'store',
     });
+    const beside = { redis: 'redis://localhost', cluster: true };
+    assert.throws(() => openStore(beside), { code: 'BAD_OPTION', option: 'cluster' });
     const now = () => 1;
     assert.throws(() => openStore({ redis: 'redis://localhost' }, { now }), { code: 'BAD_OPTION', option: 'now' });
   });
