@@ -196,12 +196,10 @@ function readData({ data, memory = false }) {
 }
 
 /** What belongs to the embedded store, or is not on Redis yet. @param {ServerOptions} options */
-function needAlone({ data, memory, restored, retention, archive, dedup }) {
+function needAlone({ data, memory, restored, dedup }) {
   const embedded = { data, memory, restored };
   for (const [name, value] of Object.entries(embedded))
     need(value === undefined, name, undefined, 'left out with redis');
-  if (retention !== undefined) unsupported('retention', 'is not on Redis in this version');
-  if (archive !== undefined) unsupported('archive', 'is not on Redis in this version');
   if (dedup?.tokens !== undefined && dedup.tokens !== 'off') {
     unsupported('dedup.tokens', 'other than off is not on Redis in this version');
   }

@@ -60,7 +60,8 @@ end
 -- is not. Looks at a number of messages that grows with the logarithm of the run only.
 local function end_of_own_run(c, who, seq, limit)
   limit = math.min(limit, c.head)
-  if seq > limit then return seq - 1 end
+  -- Of what was removed nobody can tell any more whose it was: what is not acked of it is told as a hole.
+  if seq > limit or seq <= c.floor then return seq - 1 end
   if c.last_who == who and c.run >= c.head - seq + 1 then return limit end
   local last, step = seq - 1, 0
   while seq + step <= limit do

@@ -17,23 +17,6 @@ constexpr uint8_t kVersion = 1;
 
 Outcome NoSuch(std::string_view what) { return Refusal(Code::kBadRequest, "there is no such " + std::string(what)); }
 
-bool IsFeedName(std::string_view name) {
-  const auto allowed = [](char letter) {
-    return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || (letter >= '0' && letter <= '9') ||
-           letter == '_' || letter == '.' || letter == '-';
-  };
-  return !name.empty() && name.size() <= kMaxFeedNameBytes && std::all_of(name.begin(), name.end(), allowed);
-}
-
-// Cut where a character begins.
-std::string Shortened(std::string text) {
-  if (text.size() <= kMaxFeedErrorBytes) return text;
-  size_t size = kMaxFeedErrorBytes;
-  while (size > 0 && (static_cast<uint8_t>(text[size]) & 0xc0) == 0x80) --size;
-  text.resize(size);
-  return text;
-}
-
 }  // namespace
 
 std::string FeedRecord::Encode() const {
@@ -225,7 +208,7 @@ Outcome FeedTable::Park(const std::string&, Group* group, const FeedChange& chan
   letter.message = MessageOf(*conversation, change.seq, record);
   letter.message.epoch = conversation->epochs().EpochOf(change.seq);
   letter.attempts = change.attempts;
-  letter.error = Shortened(change.error);
+  letter.error = ShortenedFeedError(change.error);
   letter.at_ms = context_.now_ms();
   const std::string letter_key = key::FeedLetter(group->record.mid, record.mid);
   std::string known;
@@ -256,7 +239,7 @@ Outcome FeedTable::ChangeLetter(Group* group, const FeedChange& change) {
     return Unavailable(Status::Error(Code::kStoreCorrupt, "no dead letter of " + change.group));
   }
   letter.attempts = change.attempts;
-  letter.error = Shortened(change.error);
+  letter.error = ShortenedFeedError(change.error);
   letter.at_ms = context_.now_ms();
   context_.store().Put(Space::kMarks, std::move(letter_key), EncodeDeadLetter(letter));
   return {};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -31,6 +32,24 @@ inline constexpr size_t kMaxFeedBytes = 4u << 20;      // of one Take; a single 
 inline constexpr size_t kMaxDeadLetters = 100'000;     // of a group; then nothing more is parked (kUnavailable)
 inline constexpr size_t kMaxFeedErrorBytes = 2048;     // of a dead letter's reason
 inline constexpr uint32_t kMaxDeadLetterPage = 100;
+
+// The name of a consumer group: 1 to kMaxFeedNameBytes of A-Z a-z 0-9 _ . -
+inline bool IsFeedName(std::string_view name) {
+  const auto allowed = [](char letter) {
+    return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || (letter >= '0' && letter <= '9') ||
+           letter == '_' || letter == '.' || letter == '-';
+  };
+  return !name.empty() && name.size() <= kMaxFeedNameBytes && std::all_of(name.begin(), name.end(), allowed);
+}
+
+// Why a message was given up, as it is kept: cut where a character begins.
+inline std::string ShortenedFeedError(std::string text) {
+  if (text.size() <= kMaxFeedErrorBytes) return text;
+  size_t size = kMaxFeedErrorBytes;
+  while (size > 0 && (static_cast<uint8_t>(text[size]) & 0xc0) == 0x80) --size;
+  text.resize(size);
+  return text;
+}
 
 enum class FeedAction : uint8_t {
   kOpen,    // register the group, or find it registered

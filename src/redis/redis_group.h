@@ -36,8 +36,9 @@ struct RedisLog::Group {
   size_t next = 0;   // the first command of the next wave
   size_t parts = 0;  // of what is under way that are not done
   std::function<void()> then;
-  std::set<uint64_t> links;  // connections that wrote
-  RedisStatus failure;       // of what all of the group rests on
+  std::set<uint64_t> links;   // connections that wrote
+  std::set<uint32_t> stored;  // partitions that have got messages
+  RedisStatus failure;        // of what all of the group rests on
   TicketPointer ticket;
   CommitDone done;
 };
@@ -68,6 +69,13 @@ std::vector<std::string> MembersArguments(const Command& command, int64_t now_ms
 // What a script answered to `command`. `members`: of the call, brought up to date with what the reply tells.
 Outcome OutcomeOf(const Command& command, const RedisReply& reply, const std::vector<std::string>& mids,
                   KnownMembers* members);
+
+// What is known of a device (lua/device.lua): its newest run, its first hello and when it was last seen, Unix ms; 0:
+// never.
+SeenDevice SeenDeviceOf(const std::string& text);
+
+// How a dead letter is named on its group's list: by its mid, so that the oldest message comes first.
+std::string FeedLetterName(uint64_t mid, char end);
 
 // The code with this wire name; kUnavailable where there is none.
 Code CodeOf(std::string_view name);

@@ -20,6 +20,19 @@ RedisLog::RedisLog(uv_loop_t* loop, RedisClientOptions client, RedisLogOptions o
   lease_timer_ = new uv_timer_t;
   uv_timer_init(loop_, lease_timer_);
   lease_timer_->data = this;
+  feed_ = std::make_unique<RedisFeed>(RedisFeed::Host{.loop = loop_,
+                                                      .client = &client_,
+                                                      .replicas = options_.replicas,
+                                                      .replica_timeout_ms = options_.replica_timeout_ms,
+                                                      .answered = [this] { GiveAnswers(); }});
+  retention_ = std::make_unique<RedisRetention>(
+      RedisRetention::Host{.client = &client_,
+                           .owner = options_.owner,
+                           .counters = &counters_,
+                           .groups = [this] { return feed_->Names(); },
+                           .meet_group = [this](const std::string& name) { feed_->Meet(name); },
+                           .take_over = [this](uint32_t partition) { feed_->TakeOver(partition); }},
+      options_.retention);
 }
 
 RedisLog::~RedisLog() { Close(); }
@@ -31,6 +44,7 @@ void RedisLog::Close() {
            [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
   lease_timer_ = nullptr;
   relay_.Close();
+  feed_->Close();
   client_.Close();
   GiveAnswers();
 }
@@ -69,9 +83,17 @@ void RedisLog::Open(OpenDone done) {
       const std::vector<RedisReply>& pair = result.reply.elements;
       const bool always = info.aof && pair.size() == 2 && pair[1].text == "always";
       safe_ = options_.replicas > 0 ? Safe::kReplicated : always ? Safe::kDisk : Safe::kMemory;
-      TakeLease([done, info](RedisStatus leased) { done(std::move(leased), info); });
+      TakeLease([this, done, info](RedisStatus leased) {
+        if (!leased.ok()) return done(std::move(leased), info);
+        feed_->Start([done, info](RedisStatus started) { done(std::move(started), info); });
+      });
     });
   });
+}
+
+int64_t RedisLog::Retain(int64_t now_ms) {
+  if (closed_) return options_.retention.removes() ? options_.retention.every_ms : -1;
+  return retention_->Slice(now_ms);
 }
 
 bool RedisLog::HasLease() const { return worker_ >= 0 && SteadyMs() < lease_until_ms_; }

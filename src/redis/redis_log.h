@@ -16,9 +16,18 @@
 #include "core/snowflake.h"
 #include "log/log.h"
 #include "redis/redis_client.h"
+#include "redis/redis_feed.h"
 #include "redis/redis_relay.h"
+#include "redis/redis_retention.h"
 
 namespace everyonce {
+
+// What is known of a device.
+struct SeenDevice {
+  uint64_t pe = 0;
+  int64_t first_hello_ms = 0;
+  int64_t last_seen_ms = 0;
+};
 
 struct RedisLogOptions {
   int64_t window_ms = int64_t{24} * 3600 * 1000;  // how long sends without n are told apart
@@ -28,6 +37,7 @@ struct RedisLogOptions {
   // An outcome waits until so many replicas have it (WAIT on the connection that wrote), or is kUnavailable.
   uint32_t replicas = 0;
   uint32_t replica_timeout_ms = 1000;
+  RedisRetentionOptions retention;
   size_t cache_conversations = 100000;  // member lists, and direct conversations known to be on their users' lists
 };
 
@@ -62,6 +72,11 @@ class RedisLog final : public Log {
   void StatusOf(std::string_view conv, std::string_view user, std::string_view device,
                 const std::vector<std::string>& ids, StatusDone done) override;
   void MembersOf(std::string_view conv, MembersDone done) override;
+  Feed* feed() override { return feed_.get(); }
+  void LowestGroupPosition(std::string_view conv, PositionDone done) override { feed_->Lowest(conv, std::move(done)); }
+  int64_t Retain(int64_t now_ms) override;
+  // No slice of retention is under way.
+  bool retention_idle() const { return retention_->idle(); }
   Safe safe() const override { return safe_; }
   Relay* relay() override { return &relay_; }
   LogCounters counters() const override;
@@ -122,6 +137,7 @@ class RedisLog final : public Log {
   void TookLane(const GroupPointer& group, const std::shared_ptr<Lane>& lane, RedisResult result);
   void IndexGroup(const GroupPointer& group, const std::shared_ptr<Lane>& lane);
   void RunHello(const GroupPointer& group, size_t index);
+  void RunFeed(const GroupPointer& group, size_t index);
   void HelloBegins(const std::shared_ptr<Hello>& hello, std::string after);
   void HelloMarks(const std::shared_ptr<Hello>& hello);
   void HelloDone(const std::shared_ptr<Hello>& hello, Outcome outcome);
@@ -164,8 +180,10 @@ class RedisLog final : public Log {
   std::function<void()> answered_;
   MembersByConversation members_;
   std::set<std::string, std::less<>> indexed_;
-  std::map<std::string, uint64_t, std::less<>> devices_;  // user/device → the highest pe that was heard of
+  std::map<std::string, SeenDevice, std::less<>> devices_;  // user/device → as far as was heard of
   LogCounters counters_;
+  std::unique_ptr<RedisFeed> feed_;
+  std::unique_ptr<RedisRetention> retention_;
 };
 
 }  // namespace everyonce

@@ -17,6 +17,7 @@ namespace {
 // One script call holds up all others of that server meanwhile: some milliseconds at most.
 constexpr size_t kMaxCommandsPerCall = 128;
 constexpr size_t kMaxBytesPerCall = 1u << 20;
+constexpr int64_t kSeenEveryMs = 6 * 3600 * 1000;
 
 bool IsParty(std::string_view user, std::string_view conv) {
   if (!IsDirect(conv)) return true;
@@ -108,8 +109,8 @@ void RedisLog::LoadDevices(const GroupPointer& group, size_t end) {
                       if (!result.status.ok()) {
                         group->failure = result.status;
                       } else {
-                        uint64_t& pe = devices_[name];
-                        pe = std::max<uint64_t>(pe, std::strtoull(result.reply.text.c_str(), nullptr, 10));
+                        const SeenDevice stored = SeenDeviceOf(result.reply.text);
+                        if (SeenDevice& seen = devices_[name]; stored.pe >= seen.pe) seen = stored;
                       }
                       WavePartDone(group);
                     });
@@ -158,10 +159,11 @@ void RedisLog::RunWave(const GroupPointer& group, size_t end) {
   if (!group->failure.ok()) return FinishGroup(group);
   std::map<uint32_t, std::shared_ptr<Lane>> lanes;
   std::vector<size_t> hellos;
+  std::vector<size_t> feeds;
   for (size_t i = group->next; i < end; ++i) {
     const Command& command = (*group->commands)[i];
     if (command.kind == CommandKind::kFeed) {
-      group->outcomes[i] = RefusalOf(Code::kUnsupported, "consumer groups are not on Redis in this version");
+      feeds.push_back(i);
     } else if (command.kind == CommandKind::kDevice) {
       hellos.push_back(i);
     } else if (command.kind == CommandKind::kMembers && !IsGroup(command.conv)) {
@@ -174,11 +176,26 @@ void RedisLog::RunWave(const GroupPointer& group, size_t end) {
     }
   }
   group->next = end;
-  group->parts = 1 + lanes.size() + hellos.size();
+  group->parts = 1 + lanes.size() + hellos.size() + feeds.size();
   group->then = [this, group] { StartWave(group); };
   for (const auto& [partition, lane] : lanes) RunLane(group, lane);
   for (const size_t index : hellos) RunHello(group, index);
+  for (const size_t index : feeds) RunFeed(group, index);
   WavePartDone(group);
+}
+
+// A change of a consumer group. One that fails tells so by itself: nothing else rests on it.
+void RedisLog::RunFeed(const GroupPointer& group, size_t index) {
+  const Command& command = (*group->commands)[index];
+  if (command.feed == nullptr) {
+    group->outcomes[index] = RefusalOf(Code::kBadRequest, "no change of a feed");
+    return WavePartDone(group);
+  }
+  feed_->Change(*command.feed, group->now_ms, [this, group, index](Outcome outcome, uint64_t link) {
+    group->links.insert(link);
+    group->outcomes[index] = std::move(outcome);
+    WavePartDone(group);
+  });
 }
 
 void RedisLog::AddToLane(const GroupPointer& group, size_t index, std::map<uint32_t, std::shared_ptr<Lane>>* lanes) {
@@ -204,7 +221,7 @@ void RedisLog::AddToLane(const GroupPointer& group, size_t index, std::map<uint3
   call.indices.push_back(index);
   const std::string kind = IsDirect(command.conv) ? "d" : "g";
   const auto known = devices_.find(DeviceName(command));
-  const std::string known_pe = Text(known == devices_.end() ? 0 : known->second);
+  const std::string known_pe = Text(known == devices_.end() ? 0 : known->second.pe);
   const auto add = [&](std::initializer_list<std::string> arguments) {
     for (const std::string& argument : arguments) call.bytes += argument.size();
     call.arguments.insert(call.arguments.end(), arguments);
@@ -292,6 +309,7 @@ void RedisLog::TookLane(const GroupPointer& group, const std::shared_ptr<Lane>& 
     if (command.kind == CommandKind::kSend && outcome.code == Code::kOk && outcome.seq != 0 && !outcome.duplicate) {
       counters_.messages += std::max<size_t>(1, command.parts.size());
     }
+    if (outcome.seq != 0 && !outcome.duplicate) group->stored.insert(RedisPartitionOf(command.conv));
     if (outcome.duplicate) ++counters_.duplicates;
     group->outcomes[index] = std::move(outcome);
   }
@@ -329,13 +347,17 @@ void RedisLog::IndexGroup(const GroupPointer& group, const std::shared_ptr<Lane>
 // A run of a device that is newer than any heard of: its record rises with the group.
 void RedisLog::NoteRaised(const GroupPointer& group, const Command& command, const Outcome& outcome) {
   if (command.pe == 0 || command.device.empty() || outcome.code == Code::kUnknownConv) return;
-  uint64_t& known = devices_[DeviceName(command)];
-  if (outcome.code == Code::kStaleDevice) known = std::max(known, outcome.pe);
-  if (command.pe <= known) return;
-  known = command.pe;
+  SeenDevice& known = devices_[DeviceName(command)];
+  if (outcome.code == Code::kStaleDevice) known.pe = std::max(known.pe, outcome.pe);
+  if (command.pe < known.pe) return;
+  // A device that stays connected for weeks is seen all the same; hours are near enough.
+  const bool seen_again = known.first_hello_ms != 0 && group->now_ms - known.last_seen_ms > kSeenEveryMs;
+  if (command.pe == known.pe && !seen_again) return;
+  known.pe = command.pe;
+  if (seen_again) known.last_seen_ms = group->now_ms;
   ++group->parts;
   Run("device", {UserDevicesKey(command.user)},
-      {"raise", command.device, Text(command.pe), Text(static_cast<uint64_t>(group->now_ms))},
+      {seen_again ? "seen" : "raise", command.device, Text(command.pe), Text(static_cast<uint64_t>(group->now_ms))},
       [this, group](const RedisResult& result) {
         group->links.insert(result.link);
         if (!result.status.ok()) group->failure = result.status;
@@ -353,6 +375,7 @@ void RedisLog::FinishGroup(const GroupPointer& group) {
     } else {
       ++counters_.groups;
     }
+    feed_->Stored(group->stored);
     if (--commits_ == 0) {
       for (const std::function<void()>& read : std::exchange(reads_, {})) read();
     }

@@ -41,13 +41,15 @@ void RedisLog::RunHello(const GroupPointer& group, size_t index) {
       [this, hello, &command](const RedisResult& result) {
         hello->group->links.insert(result.link);
         if (!result.status.ok()) return HelloDone(hello, UnavailableOutcome(result.status));
-        uint64_t& known = devices_[DeviceName(command)];
-        known = std::max(known, NumberAt(result.reply, 1));
+        SeenDevice& known = devices_[DeviceName(command)];
+        known.pe = std::max(known.pe, NumberAt(result.reply, 1));
         if (TextAt(result.reply, 0) == "FENCED") {
           hello->outcome = RefusalOf(Code::kStaleDevice, "a newer run of this device has taken over");
           hello->outcome.pe = NumberAt(result.reply, 1);
           return HelloDone(hello, std::move(hello->outcome));
         }
+        known.first_hello_ms = std::max<int64_t>(known.first_hello_ms, 1);
+        known.last_seen_ms = hello->group->now_ms;
         hello->outcome.pe = NumberAt(result.reply, 1);
         hello->outcome.first = TextAt(result.reply, 2) == "1";
         hello->outcome.at_ms = static_cast<int64_t>(NumberAt(result.reply, 3));

@@ -112,6 +112,15 @@ Code CodeOf(std::string_view name) {
   return Code::kUnavailable;
 }
 
+SeenDevice SeenDeviceOf(const std::string& text) {
+  SeenDevice seen;
+  char* end = nullptr;
+  seen.pe = std::strtoull(text.c_str(), &end, 10);
+  seen.first_hello_ms = std::strtoll(end, &end, 10);
+  seen.last_seen_ms = std::strtoll(end, &end, 10);
+  return seen;
+}
+
 uint64_t NumberAt(const RedisReply& reply, size_t index) {
   uint64_t number = 0;
   return index < reply.elements.size() && reply.elements[index].ToNumber(&number) ? number : 0;

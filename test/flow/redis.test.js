@@ -106,7 +106,6 @@ describe('flow: on Redis', () => {
     for (const [options, code, option] of [
       [{ data: './x' }, 'BAD_OPTION', 'data'],
       [{ memory: true }, 'BAD_OPTION', 'memory'],
-      [{ retention: { days: 1 } }, 'UNSUPPORTED', 'retention'],
       [{ dedup: { tokens: 'required' } }, 'UNSUPPORTED', 'dedup.tokens'],
       [{ durability: { fsync: true } }, 'BAD_OPTION', 'durability.fsync'],
       [{ durability: { replicas: -1 } }, 'BAD_OPTION', 'durability.replicas'],

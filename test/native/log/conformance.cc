@@ -88,6 +88,7 @@ std::string ModelRun::Retain() {
   for (uint64_t i = 0; i < slices && subject_->log()->counters().retention_runs < target; ++i) {
     doing_ = "removing";
     if (subject_->log()->Retain(now_ms_) < 0) return "never removes";
+    subject_->EndSlice();
   }
   for (const std::string& conv : kConversations) {
     std::string wrong = model_.Retain(conv, options_.rules, now_ms_, subject_->FloorOf(conv), whole);

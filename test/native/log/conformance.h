@@ -33,6 +33,8 @@ class LogUnderTest {
 
   // Retention: all but so many of the newest are removed, what is older, what all have acked. False: this kind can't.
   virtual bool SetRules(const LogModel::Rules&) { return false; }
+  // A slice of retention was begun: until it is done.
+  virtual void EndSlice() {}
   // Removed up to there, as the store says.
   virtual uint64_t FloorOf(const std::string&) { return 0; }
 

@@ -1,0 +1,397 @@
+// Reading for consumer groups: leases are taken by partition, then the messages are read conversation by conversation.
+
+#include "redis/redis_feed.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "redis/redis_group.h"
+
+namespace everyonce {
+namespace {
+
+constexpr size_t kMaxLeases = 100'000;       // given out here and never given back
+constexpr size_t kPartitionsOfOneTake = 64;  // that turn out to have nothing
+constexpr size_t kLetterDigits = 20;
+
+Status StatusOfRedis(const RedisStatus& status) {
+  return status.ok() ? Status::Ok() : Status::Error(Code::kUnavailable, status.message);
+}
+
+std::vector<std::string> KeysIn(uint32_t partition, const std::string& group) {
+  const PartitionKeys keys(partition);
+  return {keys.groups, keys.feed, keys.State(group), keys.News(group), keys.Held(group), keys.Letters(group)};
+}
+
+Message MessageFrom(const RedisReply& reply, const std::string& conv) {
+  return {.conv = conv,
+          .epoch = NumberAt(reply, 1),
+          .seq = NumberAt(reply, 0),
+          .mid = NumberAt(reply, 2),
+          .from = TextAt(reply, 3),
+          .device = TextAt(reply, 4),
+          .n = NumberAt(reply, 5),
+          .id = TextAt(reply, 6),
+          .type = TextAt(reply, 7),
+          .body = TextAt(reply, 8),
+          .at_ms = static_cast<int64_t>(NumberAt(reply, 9))};
+}
+
+DeadLetter LetterFrom(const RedisReply& reply) {
+  DeadLetter letter;
+  letter.attempts = NumberAt(reply, 1);
+  letter.at_ms = static_cast<int64_t>(NumberAt(reply, 2));
+  letter.error = TextAt(reply, 3);
+  letter.message = {.conv = TextAt(reply, 4),
+                    .epoch = NumberAt(reply, 6),
+                    .seq = NumberAt(reply, 5),
+                    .mid = NumberAt(reply, 0),
+                    .from = TextAt(reply, 7),
+                    .device = TextAt(reply, 8),
+                    .n = NumberAt(reply, 9),
+                    .id = TextAt(reply, 10),
+                    .type = TextAt(reply, 11),
+                    .body = TextAt(reply, 12),
+                    .at_ms = static_cast<int64_t>(NumberAt(reply, 13))};
+  return letter;
+}
+
+}  // namespace
+
+struct RedisFeed::Taking {
+  FeedQuery query;
+  TakeDone done;
+  FeedPage page;
+  Status status;
+  size_t looked = 0;
+  size_t under_way = 0;  // of one partition
+  std::set<uint64_t> links;
+};
+
+Status RedisFeed::Find(std::string_view name, Group** group) {
+  const auto found = groups_.find(name);
+  if (found == groups_.end() || !found->second.ready) {
+    return Status::Error(Code::kBadRequest, "there is no such consumer group", "group");
+  }
+  *group = &found->second;
+  return Status::Ok();
+}
+
+void RedisFeed::Run(const char* script, std::vector<std::string> keys, std::vector<std::string> arguments, Done done) {
+  host_.client->RunScript(*FindLuaScript(script), keys, arguments, std::move(done));
+}
+
+// `keys` and `arguments` behind those that name the group in the partition.
+void RedisFeed::RunIn(uint32_t partition, const std::string& group, const char* script, std::vector<std::string> keys,
+                      std::vector<std::string> arguments, Done done) {
+  std::vector<std::string> names = KeysIn(partition, group);
+  names.insert(names.end(), keys.begin(), keys.end());
+  arguments.insert(arguments.begin(), group);
+  Run(script, std::move(names), std::move(arguments), std::move(done));
+}
+
+void RedisFeed::Queue(Group* group, uint32_t partition) {
+  if (group->queued[partition]) return;
+  group->queued[partition] = true;
+  group->queue.push_back(partition);
+}
+
+void RedisFeed::Ring(const std::string& name, Group* group) {
+  if (!group->waiting || group->queue.empty()) return;
+  group->waiting = false;
+  if (bell_) bell_(name);
+}
+
+// --- taking ---
+
+void RedisFeed::Take(const FeedQuery& query, TakeDone done) {
+  Group* group = nullptr;
+  Status status = Find(query.group, &group);
+  if (group == nullptr) return done(std::move(status), {});
+  auto taking = std::make_shared<Taking>();
+  taking->query = query;
+  taking->query.conversations = std::clamp(query.conversations, 1u, kMaxFeedConversations);
+  taking->done = std::move(done);
+  group->taken_at_ms = uv_now(host_.loop);
+  if (!query.conv.empty()) return TakeFrom(taking, RedisPartitionOf(query.conv));
+  if (group->looked) return TakeNext(taking);
+  group->when_looked.emplace_back([this, taking] { TakeNext(taking); });
+  LookAtAll(query.group);
+}
+
+// The next partition that may have news, until there is enough, or none.
+void RedisFeed::TakeNext(const TakingPointer& taking) {
+  Group* group = nullptr;
+  Status status = Find(taking->query.group, &group);
+  if (group == nullptr) taking->status = std::move(status);
+  const bool enough = taking->page.slices.size() >= taking->query.conversations || taking->query.max_bytes == 0;
+  if (group == nullptr || enough || group->queue.empty() || ++taking->looked > kPartitionsOfOneTake ||
+      !taking->status.ok()) {
+    return TakeDone_(taking);
+  }
+  const uint32_t partition = group->queue.front();
+  group->queue.pop_front();
+  group->queued[partition] = false;
+  TakeFrom(taking, partition);
+}
+
+void RedisFeed::TakeFrom(const TakingPointer& taking, uint32_t partition) {
+  const size_t count = taking->query.conversations - taking->page.slices.size();
+  RunIn(partition, taking->query.group, "feed_take", {},
+        {std::to_string(partition), std::to_string(count), std::to_string(std::max<int64_t>(1, taking->query.lease_ms)),
+         taking->query.conv},
+        [this, taking, partition](const RedisResult& result) { Took(taking, partition, result); });
+}
+
+void RedisFeed::Took(const TakingPointer& taking, uint32_t partition, const RedisResult& result) {
+  LookedAt(taking->query.group, partition, result);
+  if (!result.status.ok()) {
+    taking->status = StatusOfRedis(result.status);
+    return TakeDone_(taking);
+  }
+  const std::vector<RedisReply>& reply = result.reply.elements;
+  const size_t count = reply.size() > 3 ? reply.size() - 3 : 0;
+  if (count > 0 && result.link != 0) taking->links.insert(result.link);
+  taking->under_way = count + 1;
+  const size_t bytes = count == 0 ? 0 : taking->query.max_bytes / count;
+  for (size_t i = 3; i < reply.size(); ++i) ReadSlice(taking, reply[i], bytes);
+  if (--taking->under_way > 0) return;
+  taking->query.conv.empty() ? TakeNext(taking) : TakeDone_(taking);
+}
+
+// {conv lease position head}: what lies between the two.
+void RedisFeed::ReadSlice(const TakingPointer& taking, const RedisReply& held, size_t max_bytes) {
+  FeedSlice slice;
+  slice.conv = TextAt(held, 0);
+  slice.lease = NumberAt(held, 1);
+  if (leases_.size() >= kMaxLeases) leases_.clear();
+  leases_[slice.lease] = {taking->query.group, slice.conv};
+  const ConversationKeys keys(slice.conv);
+  std::vector<std::string> names = {keys.Meta(), keys.Log()};
+  std::vector<std::string> arguments = {TextAt(held, 2), TextAt(held, 3),
+                                        std::to_string(std::min(taking->query.limit, kMaxFeedMessages)),
+                                        std::to_string(max_bytes), std::to_string(slice.conv.size())};
+  Run("feed_read", std::move(names), std::move(arguments),
+      [this, taking, slice = std::move(slice), head = NumberAt(held, 3)](const RedisResult& result) mutable {
+        for (const RedisReply& message : result.reply.elements) {
+          slice.messages.push_back(MessageFrom(message, slice.conv));
+        }
+        if (!result.status.ok()) {
+          taking->status = StatusOfRedis(result.status);
+          GiveBack(taking->query.group, slice.conv, slice.lease, 0);
+        } else if (slice.messages.empty() && taking->query.conv.empty() && taking->query.limit > 0) {
+          GiveBack(taking->query.group, slice.conv, slice.lease, head);  // nothing is left of it
+        } else {
+          for (const Message& message : slice.messages) {
+            const size_t size = message.body.size() + 512;
+            taking->query.max_bytes -= std::min(taking->query.max_bytes, size);
+          }
+          taking->page.slices.push_back(std::move(slice));
+        }
+        if (--taking->under_way > 0) return;
+        taking->query.conv.empty() ? TakeNext(taking) : TakeDone_(taking);
+      });
+}
+
+void RedisFeed::GiveBack(const std::string& group, const std::string& conv, uint64_t lease, uint64_t seq) {
+  leases_.erase(lease);
+  const ConversationKeys keys(conv);
+  RunIn(keys.partition(), group, "feed_ack", {keys.Meta(), keys.Log()},
+        {conv, std::to_string(lease), std::to_string(seq), "1", "0", "0", "", "0"}, [](const RedisResult&) {});
+}
+
+// What may yet be lost is given to nobody: the connections that read wait for their replicas (semantics c-7).
+void RedisFeed::TakeDone_(const TakingPointer& taking) {
+  if (host_.replicas == 0 || taking->links.empty()) return Answer(taking);
+  taking->under_way = taking->links.size();
+  for (const uint64_t link : std::exchange(taking->links, {})) {
+    host_.client->WaitForReplicas(link, host_.replicas, host_.replica_timeout_ms, [this, taking](RedisStatus status) {
+      if (!status.ok()) taking->status = StatusOfRedis(status);
+      if (--taking->under_way > 0) return;
+      if (!taking->status.ok()) {
+        for (const FeedSlice& slice : taking->page.slices) GiveBack(taking->query.group, slice.conv, slice.lease, 0);
+        taking->page.slices.clear();
+      }
+      Answer(taking);
+    });
+  }
+}
+
+void RedisFeed::Answer(const TakingPointer& taking) {
+  // One that can not be read must not keep what was taken beside it.
+  if (!taking->page.slices.empty()) taking->status = Status::Ok();
+  Group* group = nullptr;
+  if (Find(taking->query.group, &group).ok() && taking->query.conv.empty()) {
+    taking->page.more = !group->queue.empty();
+    group->waiting = !taking->page.more;
+  }
+  taking->done(taking->status, std::move(taking->page));
+  host_.answered();
+}
+
+// --- leases, lag, dead letters ---
+
+void RedisFeed::Renew(std::string_view name, const std::vector<uint64_t>& leases, int64_t lease_ms, int64_t,
+                      RenewDone done) {
+  struct Joining {
+    std::vector<uint64_t> lost;
+    Status status;
+    size_t left = 1;
+    RenewDone done;
+  };
+  Group* group = nullptr;
+  Status status = Find(name, &group);
+  if (group == nullptr) return done(std::move(status), {});
+  auto joining = std::make_shared<Joining>();
+  joining->done = std::move(done);
+  std::map<uint32_t, std::vector<std::string>> by_partition;
+  for (const uint64_t lease : leases) {
+    const auto held = leases_.find(lease);
+    if (held == leases_.end() || held->second.group != name) {
+      joining->lost.push_back(lease);
+      continue;
+    }
+    std::vector<std::string>& arguments = by_partition[RedisPartitionOf(held->second.conv)];
+    if (arguments.empty()) arguments.push_back(std::to_string(std::max<int64_t>(1, lease_ms)));
+    arguments.insert(arguments.end(), {held->second.conv, std::to_string(lease)});
+  }
+  const auto part_done = [this, joining] {
+    if (--joining->left > 0) return;
+    joining->done(joining->status, std::move(joining->lost));
+    host_.answered();
+  };
+  joining->left += by_partition.size();
+  for (const auto& [partition, arguments] : by_partition) {
+    RunIn(partition, std::string(name), "feed_renew", {}, arguments,
+          [this, joining, part_done](const RedisResult& result) {
+            if (!result.status.ok()) joining->status = StatusOfRedis(result.status);
+            for (size_t i = 0; i < result.reply.elements.size(); ++i) {
+              joining->lost.push_back(NumberAt(result.reply, i));
+              leases_.erase(joining->lost.back());
+            }
+            part_done();
+          });
+  }
+  part_done();
+}
+
+void RedisFeed::Lag(std::string_view name, LagDone done) {
+  Group* group = nullptr;
+  Status status = Find(name, &group);
+  if (group == nullptr) return done(std::move(status), {});
+  auto lag = std::make_shared<FeedLag>();
+  InAllPartitions(
+      [this, lag, name = std::string(name)](uint32_t partition, const Finished& part_done) {
+        RunIn(partition, name, "feed_lag", {}, {}, [lag, part_done](const RedisResult& result) {
+          if (TextAt(result.reply, 0) != "1") lag->exact = false;
+          lag->messages += NumberAt(result.reply, 1);
+          lag->dead_letters += NumberAt(result.reply, 3);
+          const auto oldest_ms = static_cast<int64_t>(NumberAt(result.reply, 2));
+          if (oldest_ms != 0 && (lag->oldest_at_ms == 0 || oldest_ms < lag->oldest_at_ms))
+            lag->oldest_at_ms = oldest_ms;
+          part_done(result.status);
+        });
+      },
+      [this, lag, done = std::move(done)](const RedisStatus& all) {
+        done(StatusOfRedis(all), *lag);
+        host_.answered();
+      });
+}
+
+std::string FeedLetterName(uint64_t mid, char end) {
+  const std::string digits = std::to_string(mid);
+  return std::string(kLetterDigits - digits.size(), '0') + digits + end;
+}
+
+void RedisFeed::Letters(std::string_view name, uint64_t after_mid, uint32_t limit, LettersDone done) {
+  Group* group = nullptr;
+  Status status = Find(name, &group);
+  if (group == nullptr) return done(std::move(status), {}, false);
+  LettersFrom(std::string(name), after_mid, std::clamp(limit, 1u, kMaxDeadLetterPage), std::move(done));
+}
+
+// The list names where each letter lies; one that is not there any more, or never came to be, is left out.
+void RedisFeed::LettersFrom(const std::string& group, uint64_t after_mid, uint32_t limit, LettersDone done) {
+  const std::string key = FeedLettersKey(group);
+  host_.client->Command(
+      SlotOfKey(key),
+      {"ZRANGEBYLEX", key, "(" + FeedLetterName(after_mid, ';'), "+", "LIMIT", "0", std::to_string(limit + 1)}, true,
+      [this, group, limit, done = std::move(done)](const RedisResult& result) {
+        struct Joining {
+          std::vector<DeadLetter> letters;
+          Status status;
+          size_t left = 1;
+        };
+        auto joining = std::make_shared<Joining>();
+        joining->status = StatusOfRedis(result.status);
+        const std::vector<RedisReply>& names = result.reply.elements;
+        const size_t count = std::min<size_t>(limit, names.size());
+        const bool more = names.size() > count;
+        uint64_t last_mid = 0;
+        std::map<uint32_t, std::vector<std::string>> by_partition;
+        for (size_t i = 0; i < count; ++i) {
+          last_mid = std::strtoull(names[i].text.c_str(), nullptr, 10);
+          const auto partition =
+              static_cast<uint32_t>(std::strtoul(names[i].text.c_str() + kLetterDigits + 1, nullptr, 10));
+          if (partition >= kRedisPartitions) continue;
+          std::vector<std::string>& arguments = by_partition[partition];
+          if (arguments.empty()) arguments.emplace_back("tell");
+          arguments.push_back(std::to_string(last_mid));
+        }
+        const auto part_done = [this, joining, group, limit, more, last_mid, done] {
+          if (--joining->left > 0) return;
+          std::sort(joining->letters.begin(), joining->letters.end(),
+                    [](const DeadLetter& one, const DeadLetter& other) { return one.message.mid < other.message.mid; });
+          if (joining->letters.empty() && more && joining->status.ok())
+            return LettersFrom(group, last_mid, limit, done);
+          done(joining->status, std::move(joining->letters), more);
+          host_.answered();
+        };
+        joining->left += by_partition.size();
+        for (const auto& [partition, arguments] : by_partition) {
+          RunIn(partition, group, "feed_letter", {}, arguments, [joining, part_done](const RedisResult& told) {
+            if (!told.status.ok()) joining->status = StatusOfRedis(told.status);
+            for (const RedisReply& letter : told.reply.elements) joining->letters.push_back(LetterFrom(letter));
+            part_done();
+          });
+        }
+        part_done();
+      });
+}
+
+std::vector<FeedGroupView> RedisFeed::Groups() const {
+  std::vector<FeedGroupView> views;
+  for (const auto& [name, group] : groups_) {
+    if (group.ready) views.push_back({name, group.created_at_ms});
+  }
+  return views;
+}
+
+std::vector<std::string> RedisFeed::Names() const {
+  std::vector<std::string> names;
+  for (const auto& named : groups_) names.push_back(named.first);
+  return names;
+}
+
+// A group of this process that has to take over news, or one that is not known here: once more, then it is unavailable.
+void RedisFeed::Lowest(std::string_view conv, Log::PositionDone done) {
+  const ConversationKeys conversation(conv);
+  const PartitionKeys shelf(conversation.partition());
+  std::vector<std::string> keys = {shelf.groups, shelf.feed};
+  std::vector<std::string> arguments = {std::string(conv)};
+  for (const std::string& name : Names()) {
+    keys.push_back(shelf.State(name));
+    arguments.push_back(name);
+  }
+  TakeOver(conversation.partition());  // runs before what follows: the same slot, in order
+  Run("feed_lowest", keys, arguments, [this, done = std::move(done)](const RedisResult& result) {
+    const std::string& word = TextAt(result.reply, 0);
+    Status status = StatusOfRedis(result.status);
+    if (word == "GROUPS") Meet(TextAt(result.reply, 1));
+    if (word == "GROUPS" || word == "FEED") status = Status::Error(Code::kUnavailable, "ask again");
+    done(status, word == "NONE" ? kMaxInteger : NumberAt(result.reply, 0));
+    host_.answered();
+  });
+}
+
+}  // namespace everyonce
