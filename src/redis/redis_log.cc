@@ -59,7 +59,7 @@ RedisRelayLog RedisLog::ForRelay() {
   // What an older run of the device left in queues here is refused from now on.
   log.hello = [this](const Bell& bell) {
     const auto known = devices_.find(bell.user + "/" + bell.device);
-    if (known != devices_.end()) known->second = std::max(known->second, bell.pe);
+    if (known != devices_.end()) known->second.pe = std::max(known->second.pe, bell.pe);
   };
   log.wake = [this] {
     if (answered_ && !closed_) answered_();
