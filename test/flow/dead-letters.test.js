@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { run } from '../../lib/cli/run.js';
 import { Consumer } from '../../lib/idempotency/index.js';
 import { createServer } from '../../lib/server/server.js';
+import { startRedis } from './support/redis.js';
 import { cleanUp, makeDirectory, onCleanUp } from './support/servers.js';
 
 const DM = 'dm:alice:bob';
@@ -81,6 +82,28 @@ describe('flow: dead letters by the command line', () => {
     assert.equal((await everyonce('dead-letters', 'drop', '--all', ...ledger)).code, 0);
     assert.deepEqual((await everyonce('dead-letters', 'list', ...ledger)).out, []);
     assert.deepEqual(handled, [0, 3], 'what was dropped has had no effect');
+  });
+
+  it('in Redis: lists and drops beside the servers; a replay is for who has the handler', async () => {
+    const { url } = await startRedis();
+    const server = createServer({ redis: url, insecure: true });
+    onCleanUp(() => server.close());
+    const handler = async () => {
+      throw Object.assign(new Error('no such account'), { final: true });
+    };
+    const consumer = new Consumer({ server, group: 'ledger', handler });
+    const parked = new Promise((resolve) => consumer.once('parked', ({ mid }) => resolve(mid)));
+    await consumer.start();
+    await server.publish({ conv: DM, from: 'alice', id: 'message-1', body: 1 });
+    const id = await parked;
+    const ledger = ['--redis', url, '--group', 'ledger'];
+    assert.match((await everyonce('dead-letters', '--redis', url)).out[0], /^ledger: 1 dead letters/);
+    assert.match((await everyonce('dead-letters', 'list', ...ledger)).out[0], /: no such account$/);
+    assert.match((await everyonce('dead-letters', 'replay', id, ...ledger)).err, /only a process with a consumer/);
+    assert.deepEqual((await everyonce('dead-letters', 'drop', id, ...ledger)).out, [
+      `dropped ${id}: it never has its effect`,
+    ]);
+    assert.deepEqual(await consumer.deadLetters.list(), []);
   });
 
   it('says what is wrong', async () => {
