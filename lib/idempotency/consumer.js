@@ -56,7 +56,7 @@ export class Consumer extends EventEmitter {
 
   /**
    * @param {ConsumerOptions} options
-   * @throws {EveryonceError} INVALID_ARGUMENT, UNSUPPORTED (`option`)
+   * @throws {EveryonceError} INVALID_ARGUMENT, BAD_OPTION (`option`)
    */
   constructor(options) {
     super();
@@ -211,6 +211,7 @@ export class Consumer extends EventEmitter {
     }
     for (const undo of this.#undo.splice(0)) undo();
     await this.#handling.close();
+    await this.#rules.closeLog();
   }
 
   /**

@@ -38,7 +38,11 @@ const scriptRooms = {
   'lib/client': { ours: /^lib\/(client|protocol)\//, others: noNode },
   'lib/server': { ours: /^lib\/(server|protocol)\//, others: /^(node:|ws$|jose$|prom-client$)/ },
   'lib/primitives': { ours: /^lib\/(primitives\/|protocol\/|server\/(native|redis-options)\.js$)/, others: /^node:/ },
-  'lib/idempotency': { ours: /^lib\/(idempotency\/|primitives\/|protocol\/|server\/native\.js$)/, others: /^node:/ },
+  'lib/idempotency': {
+    // server.js by consumer/alone.js, when it is asked for a consumer without a server
+    ours: /^lib\/(idempotency\/|primitives\/|protocol\/|server\/(native|redis-options|server)\.js$)/,
+    others: /^node:/,
+  },
   'lib/checker': { ours: /^lib\/checker\//, others: /^node:/ },
   'lib/torture': {
     ours: /^lib\/(torture|checker|client|protocol)\/|^lib\/client-node\.js$/,

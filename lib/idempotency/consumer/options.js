@@ -1,5 +1,6 @@
 /** Consumer's options: checked before anything is opened. */
-import { EveryonceError } from '../../protocol/errors.js';
+import { readRedis } from '../../server/redis-options.js';
+import { feedsOfRedis } from './alone.js';
 import { MAX_TIMER_MS, badOption, checkFunction, checkObject, checkWhole } from '../values.js';
 
 /**
@@ -19,7 +20,8 @@ import { MAX_TIMER_MS, badOption, checkFunction, checkObject, checkWhole } from 
 
 /**
  * @typedef {object} ConsumerOptions
- * @property {any} server of createServer
+ * @property {any} [server] of createServer
+ * @property {string | { nodes: string[], cluster?: boolean }} [redis] in its place, where the process has no server: the servers' Redis
  * @property {string} group 1 to 48 of A-Z a-z 0-9 _ . -
  * @property {Handler} handler
  * @property {'start' | 'now'} [from] where a new group begins; default 'start'
@@ -67,6 +69,12 @@ export function feedsOf(server) {
   return feeds;
 }
 
+/** @param {unknown} redis */
+function checkRedis(redis) {
+  readRedis(redis, undefined);
+  return redis;
+}
+
 /** @param {unknown} group @returns {string} */
 export function checkGroup(group) {
   if (typeof group === 'string' && /^[A-Za-z0-9_.-]{1,48}$/.test(group)) return group;
@@ -75,7 +83,7 @@ export function checkGroup(group) {
 
 /**
  * @param {ConsumerOptions} options
- * @throws {EveryonceError} INVALID_ARGUMENT or UNSUPPORTED; `option` names it
+ * @throws {EveryonceError} INVALID_ARGUMENT, BAD_OPTION (`redis`); `option` names it
  */
 export function readOptions(options) {
   checkObject(options, 'options');
@@ -83,10 +91,7 @@ export function readOptions(options) {
     if (Reflect.get(options, name) === undefined) continue;
     if (!KNOWN.includes(name)) throw badOption(name, `left out: there are ${KNOWN.join(', ')}`);
   }
-  if (Reflect.get(options, 'redis') !== undefined) {
-    throw new EveryonceError('UNSUPPORTED', 'redis is not in this version: give a server', { option: 'redis' });
-  }
-  const { server, group, handler, from = 'start', deadLetter = true, bizId, store } = options;
+  const { server, redis, group, handler, from = 'start', deadLetter = true, bizId, store } = options;
   const { batch = 1, concurrency = 16, maxAttempts = 8, leaseMs = 30_000 } = options;
   const { keepMs = (bizId === undefined ? 1 : 7) * 86_400_000 } = options;
   const { minBackoffMs = 200, maxBackoffMs = 30_000, maxRunMs = 300_000 } = options;
@@ -98,9 +103,12 @@ export function readOptions(options) {
   if (idempotent && bizId !== undefined) throw badOption('bizId', 'left out where the handler is idempotent');
   if (bizId !== undefined) checkFunction(bizId, 'bizId');
   checkWhole(minBackoffMs, 'minBackoffMs', { most: MAX_TIMER_MS });
+  if (redis !== undefined && server !== undefined) throw badOption('redis', 'left out where there is a server');
+  const log = redis === undefined ? { feeds: feedsOf(server), close: async () => {} } : feedsOfRedis(checkRedis(redis));
   return {
-    feeds: feedsOf(server),
-    store: store ?? server,
+    feeds: log.feeds,
+    closeLog: log.close,
+    store: store ?? (redis === undefined ? server : { redis }),
     group: checkGroup(group),
     handler: /** @type {Handler} */ (checkFunction(handler, 'handler')),
     from,
