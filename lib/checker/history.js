@@ -22,12 +22,13 @@
  * @property {string} [pkg] the package that an `invoke` is a part of
  * @property {boolean} [dup] of an `ack`: the server says that it had the message already
  * @property {number} [to] end of a span that begins at `seq` (`confirm`, `gone`) or `number` (`skip`); what there was to tell (`told`)
+ * @property {string[]} [except] `watch`: devices of the user whose messages need not come
  * @property {'push' | 'page' | 'history'} [how] a `see` came
  * @property {{ add?: string[], remove?: string[] }} [change] of the members, by a `log`
  * @property {boolean} [historyAll] `log`: the conversation shows a new member everything
  * @property {number} [t] ms on a clock that all processes of one machine share
  *
- * @typedef {'watch' | 'invoke' | 'keep' | 'ack' | 'nack' | 'skip' | 'see' | 'confirm' | 'told' | 'deliver' | 'restart' | 'log' | 'gone'} Operation
+ * @typedef {'watch' | 'invoke' | 'keep' | 'ack' | 'nack' | 'skip' | 'see' | 'confirm' | 'told' | 'deliver' | 'restart' | 'log' | 'gone' | 'void'} Operation
  *   - `watch`: this device is to be given every message of `conv` that its user may see, those above `seq` where it has one
  *   - `invoke`: the application hands a message over; it may be sent, or not
  *   - `keep`: it is in the outbox for good: from here on it must arrive
@@ -39,6 +40,7 @@
  *   - `deliver`: the device's handler was given a message
  *   - `restart`: the device's process was killed, so the last deliveries may come again
  *   - `log`: a fresh device of `user` read this message from the server after the end
+ *   - `void`: the store went back: what was told of places above `seq` in epochs up to `epoch` is void, and may come elsewhere
  *   - `gone`: it was told that retention has removed `seq` to `to`, so that what was acked there is taken at the ack's word
  */
 import { createHash } from 'node:crypto';

@@ -43,7 +43,7 @@
  */
 import { checkDeliveries } from './deliveries.js';
 import { Log } from './log.js';
-import { messageKey, placeOf } from './names.js';
+import { isVoidBy, messageKey, placeOf } from './names.js';
 import { checkNumbers } from './numbers.js';
 import { checkSights } from './sights.js';
 
@@ -90,6 +90,7 @@ export const isClean = ({ lost, repeated, swapped, changed }) => lost + repeated
  * @property {Map<string, Sent>} sends by messageKey
  * @property {HistoryEvent[]} log
  * @property {HistoryEvent[]} gone
+ * @property {HistoryEvent[]} voids
  * @property {Map<string, HistoryEvent[]>} devices `deliver` and `restart` of each (user, device), in order
  * @property {HistoryEvent[]} watches
  * @property {HistoryEvent[]} acks
@@ -105,6 +106,7 @@ function sortOut(events) {
     sends: new Map(),
     log: [],
     gone: [],
+    voids: [],
     devices: new Map(),
     watches: [],
     acks: [],
@@ -114,7 +116,9 @@ function sortOut(events) {
   };
   /** @type {HistoryEvent[]} */
   const answers = [];
-  for (const event of events) {
+  const all = [...events];
+  run.voids = all.filter(({ op }) => op === 'void');
+  for (const event of run.voids.length > 0 ? all.map((one) => inLineage(one, run.voids)) : all) {
     const device = `${event.user} ${event.device}`;
     if (event.op === 'invoke') {
       run.sends.set(messageKey(event, event.user, event.device), { invoke: event, kept: false });
@@ -122,6 +126,7 @@ function sortOut(events) {
     } else if (event.op === 'ack' || event.op === 'nack' || event.op === 'keep') answers.push(event);
     else if (event.op === 'log') run.log.push(event);
     else if (event.op === 'gone') run.gone.push(event);
+    else if (event.op === 'void') continue;
     else if (event.op === 'watch') run.watches.push(event);
     else if (event.op === 'skip') run.skips.push(event);
     else if (event.op === 'see' || event.op === 'confirm' || event.op === 'told') run.sights.push(event);
@@ -139,6 +144,22 @@ function sortOut(events) {
   return run;
 }
 
+/** The epoch of all places that a store which went back still has, or has since. */
+const LINEAGE = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Where a store went back, a place that survived keeps its number and may be told under a later epoch: it is the same place.
+ *
+ * @param {HistoryEvent} event
+ * @param {HistoryEvent[]} voids
+ * @returns {HistoryEvent}
+ */
+function inLineage(event, voids) {
+  if (event.op === 'void' || event.seq === undefined || event.epoch === undefined) return event;
+  if (event.op !== 'log' && voids.some((it) => isVoidBy(event, it))) return event;
+  return { ...event, epoch: LINEAGE };
+}
+
 /** What became of each message that was sent. @param {Run} run @param {Log} log @param {Finding[]} findings */
 function checkSends(run, log, findings) {
   for (const [key, { invoke, ack, nack, kept }] of run.sends) {
@@ -152,9 +173,11 @@ function checkSends(run, log, findings) {
   /** @type {Set<string>} */
   const accepted = new Set();
   for (const ack of run.acks) {
+    if (log.isVoid(ack)) continue;
     const { user, device, conv, id, epoch, seq } = ack;
     const key = messageKey(ack, user, device);
-    const first = run.sends.get(key)?.ack;
+    const sent = run.sends.get(key)?.ack;
+    const first = sent && log.isVoid(sent) ? ack : sent;
     const finding = { user, device, conv, id, epoch, seq };
     if (ack.dup === false && accepted.has(key))
       findings.push({ count: 'repeated', rule: 'accepted_twice', ...finding });
@@ -191,7 +214,8 @@ function checkOrder(run, log, findings) {
     let ackedBehind = Infinity;
     for (const stored of places.toReversed()) {
       const sent = run.sends.get(messageKey(stored, stored.from, stored.fromDevice));
-      if (!sent) continue;
+      // What went back with the store came again when it could.
+      if (!sent || (sent.ack && log.isVoid(sent.ack))) continue;
       if ((sent.invoke.t ?? -Infinity) > ackedBehind)
         findings.push({ count: 'swapped', rule: 'real_time', ...placeOf(stored) });
       ackedBehind = Math.min(ackedBehind, sent.ack?.t ?? Infinity);

@@ -1,5 +1,5 @@
 /** The log as the members read it at the end: what is wrong with it by itself, and where each message stands. */
-import { comparePlaces, messageKey, placeOf } from './names.js';
+import { comparePlaces, isVoidBy, messageKey, placeOf } from './names.js';
 import { Visibility } from './visibility.js';
 
 /**
@@ -92,6 +92,11 @@ export class Log {
   /** @param {HistoryEvent} place @returns {boolean} whether retention has removed what stood there */
   isGone({ conv, seq = 0 }) {
     return this.#run.gone.some((span) => span.conv === conv && seq >= (span.seq ?? 0) && seq <= (span.to ?? 0));
+  }
+
+  /** @param {HistoryEvent} place @returns {boolean} whether the store went back since, to before it */
+  isVoid(place) {
+    return this.#run.voids.some((it) => isVoidBy(place, it));
   }
 
   /** @param {HistoryEvent[]} places */

@@ -15,6 +15,15 @@ export function placeOf({ from, fromDevice, conv, id, epoch, seq }) {
 }
 
 /**
+ * Whether a place was lost when the store went back as `it` says.
+ *
+ * @param {HistoryEvent} place
+ * @param {HistoryEvent} it of `void`
+ */
+export const isVoidBy = ({ conv, epoch = 0, seq = 0 }, it) =>
+  it.conv === conv && epoch <= (it.epoch ?? 0) && seq > (it.seq ?? 0);
+
+/**
  * Below 0 where `a` stands before `b` in their conversation.
  *
  * @param {HistoryEvent} a

@@ -137,8 +137,7 @@ export class Receiver {
     const { conv, epoch, head, got, resume, keep } = place ?? {};
     if (typeof conv !== 'string' || ![epoch, head, got].every(Number.isSafeInteger)) return;
     if (epoch === 0) {
-      // No such conversation, or not ours. A dm exists without being created: what a wiped server lost of it is sent again.
-      if (resume === 'reset' && dmMembers(conv)) this.host.voided(conv, 0, 0);
+      if (resume === 'reset') this.#gone(conv);
       return;
     }
     if (resume === 'truncated') this.#void(conv, epoch, Number.isSafeInteger(keep) ? keep : 0);
@@ -160,6 +159,20 @@ export class Receiver {
     this.#changedUnread(inbox);
     inbox.advance();
     inbox.pullSoon();
+  }
+
+  /** There is no such conversation, or it is not ours: whatever comes under its name later is another history. @param {string} conv */
+  #gone(conv) {
+    const inbox = this.#inboxes.get(conv);
+    const handled = this.outbox.state.positions.get(conv)?.seq ?? 0;
+    if (handled > 0) this.outbox.voidAbove(conv, 0, 0);
+    if (inbox) {
+      inbox.voidAbove(0, 0);
+      inbox.placed = false;
+    }
+    // A dm exists without being created: what a wiped server lost of it is sent again.
+    if (dmMembers(conv)) this.host.voided(conv, 0, 0);
+    if (handled > 0) this.host.emit('epoch', { conv, epoch: 0, keep: 0, voided: handled });
   }
 
   /** The epoch that what is kept of a conversation belongs to. @param {string} conv @param {number} otherwise */
