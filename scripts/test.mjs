@@ -1,5 +1,5 @@
 // npm test: everything, on a bare clone too. Ends with "N passed, N failed"; exit code 1 where something failed.
-//   --only a,b   these steps alone: types eslint prettier clang-format clang-tidy native asan tsan ubsan fuzz, a folder of test/,
+//   --only a,b   these steps alone: types eslint prettier clang-format clang-tidy native asan asan-js tsan ubsan ubsan-js fuzz, a folder of test/,
 //                `lint` for the checks of form, `js` for all folders but browser and faults
 //   --sanitize   the native tests once more under AddressSanitizer and UndefinedBehaviorSanitizer
 //   --long       test/faults in its long form
@@ -12,7 +12,7 @@ import { root } from './lib/files.mjs';
 import { elapsed, step } from './lib/progress.mjs';
 import { CommandError } from './lib/run.mjs';
 import { setup, SetupError } from './lib/setup.mjs';
-import { mochaFolders, runAddonCycles, runFuzz, runMocha, runNative } from './lib/suites.mjs';
+import { mochaFolders, runAddonCycles, runFuzz, runMocha, runNative, runSanitizedMocha } from './lib/suites.mjs';
 
 /** @typedef {import('./lib/suites.mjs').Outcome} Outcome */
 /** @typedef {{ name: string, group: string, run: (onLine: (line: string) => void) => Promise<Outcome> }} Step */
@@ -47,6 +47,8 @@ function allSteps() {
     ...folders,
     { name: 'asan', group: 'sanitize', run: (onLine) => runNative('Address', onLine) },
     { name: 'asan-addon', group: 'sanitize', run: (onLine) => runAddonCycles(onLine) },
+    { name: 'asan-js', group: 'sanitize', run: (onLine) => runSanitizedMocha('Address', onLine) },
+    { name: 'ubsan-js', group: 'sanitize', run: (onLine) => runSanitizedMocha('Undefined', onLine) },
     { name: 'fuzz', group: 'sanitize', run: (onLine) => runFuzz(onLine) },
     { name: 'tsan', group: 'sanitize', run: (onLine) => runNative('Thread', onLine) },
     { name: 'ubsan', group: 'sanitize', run: (onLine) => runNative('Undefined', onLine) },

@@ -165,7 +165,9 @@ function checkSends(run, log, findings) {
   for (const [key, { invoke, ack, nack, kept }] of run.sends) {
     const { user, device, conv, id } = invoke;
     const stored = log.find(key);
-    if (!stored && (ack || (kept && !nack)))
+    // What went back with the store is sent again, and may be refused then.
+    const isAcked = ack && !(nack && log.isVoid(ack));
+    if (!stored && (isAcked || (kept && !nack)))
       findings.push({ count: 'lost', rule: 'not_in_log', user, device, conv, id });
     if (stored && nack && !ack)
       findings.push({ count: 'changed', rule: 'refused_in_log', user, device, conv, id, detail: nack.code });

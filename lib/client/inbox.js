@@ -94,6 +94,8 @@ export class Inbox {
   /** Begins at a position that the server confirmed. @param {number} epoch @param {number} handledUpTo @param {number} head */
   begin(epoch, handledUpTo, head) {
     this.#forget();
+    // The log went back, though not behind what is handled: what is being handled, and is asked for, may have lost its place.
+    if (epoch !== this.epoch) this.#placesAreVoidAbove(handledUpTo);
     this.epoch = epoch;
     this.head = head;
     this.next = handledUpTo + 1;
@@ -105,11 +107,16 @@ export class Inbox {
   /** A new epoch: what was handled above `keep` is void. @param {number} epoch @param {number} keep */
   voidAbove(epoch, keep) {
     this.#forget();
-    this.#generation += 1;
-    if (this.#running) this.#keptOfRunning = Math.min(this.#keptOfRunning, keep);
+    this.#placesAreVoidAbove(keep);
     this.epoch = epoch;
     this.head = keep;
     this.next = Math.min(this.next, keep + 1);
+  }
+
+  /** @param {number} keep */
+  #placesAreVoidAbove(keep) {
+    this.#generation += 1;
+    if (this.#running) this.#keptOfRunning = Math.min(this.#keptOfRunning, keep);
   }
 
   #forget() {

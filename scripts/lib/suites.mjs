@@ -76,6 +76,38 @@ export async function runAddonCycles(onLine) {
   return outcome(report, process.execPath, args, { LD_PRELOAD: library.trim() }, onLine);
 }
 
+/** Mocha's folders that run under a sanitizer, too: those that use the addon most, and no browser. */
+const sanitizedFolders = ['lib', 'flow'];
+
+/**
+ * Mocha over a part of the tests, with an addon that was built for a sanitizer. What is left behind at the end is the matter of
+ * runAddonCycles alone: a Node that ends by itself frees little.
+ *
+ * @param {'Address' | 'Undefined'} configuration
+ * @param {OnLine} onLine
+ * @returns {Promise<Outcome>}
+ */
+export async function runSanitizedMocha(configuration, onLine) {
+  await withLock(async () => {
+    for (const each of /** @type {const} */ (['Release', configuration]))
+      if (!isBuilt('everyonce', each)) await build('everyonce', each, { onLine });
+  });
+  const report = freshReport(`mocha-${configuration}`);
+  const reporter = ['--reporter', 'scripts/lib/mocha-reporter.cjs', '--timeout', '120000'];
+  const args = ['node_modules/mocha/bin/mocha.js', ...reporter, ...sanitizedFolders.flatMap(specs)];
+  /** @type {Record<string, string>} */
+  const env = {
+    EVERYONCE_REPORT: join(root, report),
+    EVERYONCE_BUILD: configuration,
+    NODE_OPTIONS: `--require=${join(root, 'test/support/sanitized-addon.cjs')}`,
+  };
+  if (configuration === 'Address') {
+    const { output: library } = await run('gcc', ['-print-file-name=libasan.so'], {});
+    Object.assign(env, { LD_PRELOAD: library.trim(), ASAN_OPTIONS: 'detect_leaks=0' });
+  } else env.UBSAN_OPTIONS = 'print_stacktrace=1';
+  return outcome(report, process.execPath, args, env, onLine, sanitizedSuiteMs);
+}
+
 /**
  * Each libFuzzer target for a few seconds.
  *
@@ -108,12 +140,13 @@ function freshReport(name) {
 /**
  * @param {string} report where the command writes its counts
  * @param {string} command @param {string[]} args @param {Record<string, string>} env @param {OnLine} onLine
+ * @param {number} [mostMs] where the command itself does not tell
  * @returns {Promise<Outcome>} a command that fails without having counted a failure counts as one
  */
-async function outcome(report, command, args, env, onLine) {
+async function outcome(report, command, args, env, onLine, mostMs = suiteMs) {
   let ended = '';
   const sanitized = /build\/(Address|Thread|Undefined)\//.test(`${command} ${args[1]}`);
-  const timeoutMs = process.env.EVERYONCE_LONG ? longSuiteMs : sanitized ? sanitizedSuiteMs : suiteMs;
+  const timeoutMs = process.env.EVERYONCE_LONG ? longSuiteMs : sanitized ? sanitizedSuiteMs : mostMs;
   const { code, output } = await run(command, args, { env, onLine, allowFailure: true, timeoutMs }).catch((error) => {
     if (!(error instanceof CommandError)) throw error;
     ended = error.message;

@@ -20,22 +20,65 @@ class Disk {
 }
 
 export class Device {
-  disk = new Disk();
+  /** @type {Disk} */
+  disk;
   /** Runs of this device's process. */
   life = 0;
   client = null;
   /** @type {{ records: any[], synced: number } | null} */
   saved = null;
+  /** Labels of its installation before its outbox was lost. @type {string[]} */
+  except = [];
   #world;
   #sent = 0;
+  /** How far it had handled, when it was last killed: what is acked is acked, though its outbox may not know. @type {Map<string, number>} */
+  #places = new Map();
   /** Parts by package. @type {Map<string, { conv: string, ids: string[] }>} */
   #packages = new Map();
 
-  /** @param {import('./world.js').World} world @param {string} user @param {string} label @param {string[]} convs */
-  constructor(world, user, label, convs) {
+  /**
+   * @param {import('./world.js').World} world
+   * @param {string} user
+   * @param {string} label
+   * @param {string[]} convs
+   * @param {{ disk?: Disk, places?: Map<string, number>, except?: string[] }} [before] what it is not to begin without
+   */
+  constructor(world, user, label, convs, { disk = new Disk(), places = new Map(), except = [] } = {}) {
     this.#world = world;
-    Object.assign(this, { user, label, convs });
-    for (const conv of convs) this.#record('watch', { conv });
+    Object.assign(this, { user, label, convs, disk });
+    for (const conv of convs) {
+      const seq = places.get(conv) ?? 0;
+      world.history.record({ op: 'watch', user, device: label, conv, seq, except, t: world.clock.now() });
+    }
+  }
+
+  /** What its disk holds, to be gone back to. */
+  save() {
+    this.saved = this.client ? this.disk.snapshot() : this.saved;
+  }
+
+  /**
+   * The same installation from an old copy of its outbox, or, where there is none, with nothing left. For the judge it is another
+   * device: nobody answers for what the old one alone knew.
+   *
+   * @returns {Device}
+   */
+  goBack() {
+    this.kill(false);
+    if (this.saved === null) this.#places.clear();
+    this.#world.lost.add(this.label);
+    this.#world.trace.count(this.saved ? 'old outbox' : 'wiped outbox');
+    const disk = Object.assign(new Disk(), this.saved);
+    const [first, generation = '0'] = this.label.split('~');
+    const label = `${first}~${Number(generation) + 1}`;
+    const except = [this.label, ...this.except];
+    const device = new Device(this.#world, this.user, label, this.convs, {
+      disk,
+      places: this.saved ? this.#places : undefined,
+      except,
+    });
+    device.except = except;
+    return device;
   }
 
   start() {
@@ -57,7 +100,10 @@ export class Device {
     client.on('message', (message) => this.#given(message));
     client.on('outbox', (entry) => alive() && this.#heard(entry));
     client.on('error', (error) => this.#world.onClientError(this, error));
-    client.on('device', () => this.#world.trace.count('new device'));
+    client.on('device', () => {
+      this.#world.trace.count('new device');
+      this.#world.renewed.add(this.label);
+    });
     client.on('epoch', ({ voided }) => voided > 0 && this.#world.trace.count('voided'));
     client.on('moved', () => this.#world.trace.count('moved'));
     client.on('state', (state) => alive() && state === 'replaced' && this.#world.replaced(this));
@@ -87,6 +133,7 @@ export class Device {
   /** Its process dies. @param {boolean} power cut: what was not synced is gone, too */
   kill(power) {
     if (!this.client) return;
+    for (const { conv, got } of this.client.conversations()) this.#places.set(conv, got);
     this.client = null;
     this.#world.network.cut(this.label);
     if (power) this.disk.records.length = this.disk.synced;

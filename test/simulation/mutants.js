@@ -10,10 +10,10 @@ const RUN_MS = 20 * 60_000;
 /** Seeds that the copy without a bug must pass. */
 const CLEAN_SEEDS = 100;
 /**
- * Of test/faults, what this client never does: to send without a number, to page by `next`, newest first. `npm run
+ * Of test/faults, what this client never does: to send without a number, to page by `next` or newest first, to ack ranges. `npm run
  * mutants:schedules` has those.
  */
-const NOT_SIMULATED = ['dedupe-window', 'paging-newest', 'paging-next'];
+const NOT_SIMULATED = ['dedupe-window', 'paging-newest', 'paging-next', 'ranges-merge', 'ranges-shrink'];
 
 const { values: flags } = parseArgs({
   options: { seeds: { type: 'string', default: '1000' }, only: { type: 'string' } },

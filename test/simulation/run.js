@@ -14,6 +14,7 @@ const TELLING = 1000;
 const SOMETIMES = [
   ...['crash', 'kill', 'power cut', 'half-open', 'lost frame', 'lagging', 'OUTBOX_FAILED'],
   ...['duplicate', 'gap', 'unknown_producer', 'unavailable', 'unknown_conv', 'package_incomplete', 'status', 'skip'],
+  ...['gone back', 'truncated', 'voided', 'moved', 'old outbox', 'wiped outbox', 'conflict', 'new device'],
   ...['head', 'hole', 'reset', 'system.members', 'close 1013', 'close 4408', 'close 4409', 'close 4410'],
 ];
 /** Failing seeds, after which it ends. */

@@ -28,6 +28,8 @@ export async function runSeed(seed, { keep = false, steps = ALL_STEPS } = {}) {
     client: { ackTimeout: 200 + chance() * 800, retries: 1 + Math.floor(chance() * 3) },
   });
   await world.begin();
+  await world.backUp();
+  world.kind = chance() < 0.15 ? 'backups' : chance() < 0.2 ? 'outboxes' : 'usual';
   const began = world.clock.now();
   Object.assign(world.network.faults, {
     repeat: chance() < 0.5 ? chance() * 0.04 : 0,
@@ -66,7 +68,13 @@ async function act(world, chance) {
   const pick = (list) => list[Math.floor(chance() * list.length)];
   const device = pick(devices);
   const dice = chance();
-  if (dice < 0.48) {
+  if (world.kind === 'backups' && chance() < 0.08) {
+    if (chance() < 0.7) await world.backUp();
+    else await world.goBack();
+  } else if (world.kind === 'outboxes' && chance() < 0.05) {
+    if (chance() < 0.6) device.save();
+    else await world.swapOutbox(device, chance() * 1_000);
+  } else if (dice < 0.48) {
     for (let i = 1 + chance() * 8; i > 0; i--) device.send(pick(device.convs));
   } else if (dice < 0.53) device.sendPackage(pick(device.convs), 2 + Math.floor(chance() * 12), chance() * 1_500);
   else if (dice < 0.55) await world.changeMembers(chance() < 0.5 ? 'add' : 'remove');

@@ -12,6 +12,8 @@ export const GROUP = 'g:all';
 const USERS = ['alice', 'bob', 'carol'];
 /** Seconds after the last fault within which everything must have come true. */
 const SETTLE_S = 300;
+/** Messages of a conversation that a store may lose at once: of the last 64 a client knows what it has handled, and sends its own again. */
+const KNOWN_AGAIN = 25;
 
 export class World {
   clock = new VirtualClock();
@@ -23,6 +25,14 @@ export class World {
   faults = { slowHandler: 0, throwingHandler: 0, outboxFails: 0 };
   /** @type {Device[]} */
   devices = [];
+  /** Which rare things may happen. @type {'usual' | 'backups' | 'outboxes'} */
+  kind = 'usual';
+  /** Devices whose outbox was lost: what they alone knew need not come true. @type {Set<string>} */
+  lost = new Set();
+  /** Devices that took a new id: what they sent under the old one is another device's to them. @type {Set<string>} */
+  renewed = new Set();
+  /** The newest seqs of the backup. @type {Map<string, number>} */
+  #backedUp = new Map();
   /** What no fault explains. @type {string[]} */
   errors = [];
 
@@ -65,6 +75,57 @@ export class World {
   /** The group's creator takes carol out, or in again. @param {'add' | 'remove'} t */
   async changeMembers(t) {
     if (this.server.up) await this.server.request('alice', { t, rid: 1, conv: GROUP, members: ['carol'] });
+  }
+
+  /** @param {Device} device @param {number} ms until it is there again */
+  async swapOutbox(device, ms) {
+    const other = device.goBack();
+    this.devices[this.devices.indexOf(device)] = other;
+    await this.clock.advance(ms);
+    other.start();
+  }
+
+  /** Copies the server's disk. */
+  async backUp() {
+    if (!this.server.start()) return;
+    const newest = [await this.#newest(DM), await this.#newest(GROUP)];
+    if (newest.includes(null)) return;
+    for (const [index, conv] of [DM, GROUP].entries()) this.#backedUp.set(conv, newest[index]?.seq ?? 0);
+    this.server.backup();
+  }
+
+  /** The server's disk goes back to its backup; what was told since is void. */
+  async goBack() {
+    if (!this.server.start()) return;
+    /** @type {Map<string, any>} */
+    const newest = new Map();
+    for (const conv of [DM, GROUP]) newest.set(conv, await this.#newest(conv));
+    if ([...newest.values()].includes(null)) return;
+    const lost = [...newest].map(([conv, last]) => (last?.seq ?? 0) - (this.#backedUp.get(conv) ?? 0));
+    if (Math.max(...lost) > KNOWN_AGAIN) return this.backUp();
+    this.server.crash({ kept: 0, told: this.random() < 0.7 }, this.network);
+    this.server.restore();
+    this.server.failWrite(0, false, 0);
+    this.server.failReads(false);
+    await this.clock.advance(this.random() * 2_000);
+    if (!this.server.start({ newEpochs: true })) throw new Error('the backup does not open');
+    this.trace.count('gone back');
+    for (const [conv, last] of newest) {
+      const kept = await this.#newest(conv);
+      const about = { user: '', device: '', conv, epoch: last?.epoch ?? 0, seq: kept?.seq ?? 0 };
+      this.history.record({ op: 'void', ...about, t: this.clock.now() });
+    }
+  }
+
+  /** @param {string} conv @returns {Promise<any>} its newest message; undefined: there is none; null: the store is in trouble */
+  async #newest(conv) {
+    this.server.failReads(false);
+    for (let tries = 0; tries < 30; tries++) {
+      const page = await this.server.request('', { t: 'history', rid: 1, conv, limit: 1 });
+      if (page.t === 'page' || page.code === 'unknown_conv') return page.items?.[0];
+      await this.clock.advance(1_000);
+    }
+    return null;
   }
 
   /** Faults end, everybody is there, and what was promised must come true. @returns {Promise<void>} */
@@ -142,6 +203,13 @@ export class World {
   }
 
   judge() {
-    return judge(this.history.events);
+    const isLost = ({ op, device }) => (op === 'keep' || op === 'watch') && this.lost.has(device);
+    const verdict = judge(this.history.events.filter((event) => !isLost(event)));
+    const ofAnother = ['own_delivered', 'log_order'];
+    const findings = verdict.findings.filter(
+      ({ rule, device = '' }) => !ofAnother.includes(rule) || !this.renewed.has(device),
+    );
+    const count = (wanted) => findings.filter((finding) => finding.count === wanted).length;
+    return { ...verdict, findings, repeated: count('repeated'), swapped: count('swapped') };
   }
 }

@@ -10,16 +10,17 @@ const message = (/** @type {number} */ seq) => ({
 }); // prettier-ignore
 
 /** An inbox that is placed behind `handledUpTo`, what its handler was given, and the page that it waits for. */
-function makeInbox(handledUpTo, head) {
+function makeInbox(handledUpTo, head, { handled = () => {}, isNamed = false } = {}) {
   const given = [];
+  const voided = [];
   let answer = (/** @type {any} */ _page) => {};
   const host = {
     clock: new VirtualClock(),
     random: () => 0.5,
-    outbox: { handled: () => {}, state: { positions: new Map() } },
+    outbox: { handled: () => {}, voidAbove: (...about) => void voided.push(about), state: { positions: new Map() } },
     maxAttempts: 5,
     online: true,
-    handlers: () => [({ seq }) => void given.push(seq)],
+    handlers: () => [({ seq, id }) => (given.push(isNamed ? id : seq), handled())],
     write: () => {},
     wantsPull: (inbox) => void inbox.pull(5),
     ask: () => new Promise((resolve) => (answer = resolve)),
@@ -30,7 +31,7 @@ function makeInbox(handledUpTo, head) {
   };
   const inbox = new Inbox(conv, /** @type {any} */ (host));
   inbox.begin(epoch, handledUpTo, head);
-  return { inbox, given, page: (seqs, covers) => answer({ items: seqs.map(message), covers }) };
+  return { inbox, given, voided, page: (seqs, covers) => answer({ items: seqs.map(message), covers }) };
 }
 
 describe('client: inbox', () => {
@@ -45,5 +46,24 @@ describe('client: inbox', () => {
     await settled();
     assert.deepEqual(given, [11, 12, 13, 14, 15]);
     assert.equal(inbox.handledUpTo, 15);
+  });
+
+  it('what was being handled when the log went back has no place in what follows, also where the position survived', async () => {
+    let done = () => {};
+    const handled = () => new Promise((resolve) => (done = resolve));
+    const { inbox, given, voided } = makeInbox(10, 11, { handled, isNamed: true });
+    inbox.take({ ...message(11), id: 'of-the-old-log' }, 10);
+    inbox.advance();
+    await settled();
+    // Connected again: the position is good (10), and there is a later history above it.
+    inbox.begin(epoch + 1, 10, 11);
+    inbox.take({ ...message(11), epoch: epoch + 1, id: 'of-the-new-log' }, 10);
+    done();
+    await settled();
+    assert.deepEqual(voided, [[conv, epoch + 1, 10, 'bob/B/of-the-old-log']]);
+    assert.deepEqual(given, ['of-the-old-log', 'of-the-new-log']);
+    done();
+    await settled();
+    assert.equal(inbox.handledUpTo, 11);
   });
 });
