@@ -16,8 +16,9 @@ const SOMETIMES = [
   'package_incomplete',
   'system.members',
   'hole',
-  'skip',
-  'status',
+  'gone back',
+  'truncated',
+  'moved',
 ];
 
 describe('simulation', function () {
