@@ -17,8 +17,12 @@ std::string NameOf(const SlotMap::Node& node) {
   return address.Name();
 }
 
-void AppendArgument(std::string_view argument, std::string* out) {
-  out->append("$").append(std::to_string(argument.size())).append("\r\n").append(argument).append("\r\n");
+std::string ScriptCommand(std::string_view name, std::string_view script, const RedisArguments& tail) {
+  RedisArguments head;
+  head.AddAll(name, script);
+  std::string bytes = "*" + std::to_string(head.count() + tail.count()) + "\r\n";
+  bytes.reserve(bytes.size() + head.bytes().size() + tail.bytes().size());
+  return bytes.append(head.bytes()).append(tail.bytes());
 }
 
 // What may be tried again after a while: the server said that it did nothing.
@@ -87,25 +91,21 @@ void RedisClient::Start(uint16_t slot, std::string bytes, bool idempotent, Done 
 void RedisClient::RunScript(const LuaScript& script, const std::vector<std::string>& keys,
                             const std::vector<std::string>& arguments, Done done) {
   const uint16_t slot = keys.empty() ? 0 : SlotOfKey(keys.front());
-  std::string head = "*" + std::to_string(3 + keys.size() + arguments.size()) + "\r\n";
+  RunScript(script, slot, RedisArguments(keys), RedisArguments(arguments), std::move(done));
+}
+
+void RedisClient::RunScript(const LuaScript& script, uint16_t slot, const RedisArguments& keys,
+                            const RedisArguments& arguments, Done done) {
   // What follows the script's name, the same for both commands.
-  auto tail = std::make_shared<std::string>();
-  AppendArgument(std::to_string(keys.size()), tail.get());
-  for (const std::string& key : keys) AppendArgument(key, tail.get());
-  for (const std::string& argument : arguments) AppendArgument(argument, tail.get());
-  std::string by_hash = head;
-  AppendArgument("EVALSHA", &by_hash);
-  AppendArgument(script.sha1, &by_hash);
-  by_hash.append(*tail);
-  Start(slot, std::move(by_hash), true,
-        [this, slot, head, tail, &script, done = std::move(done)](RedisResult result) mutable {
+  auto tail = std::make_shared<RedisArguments>();
+  tail->AddNumber(keys.count());
+  tail->Append(keys);
+  tail->Append(arguments);
+  Start(slot, ScriptCommand("EVALSHA", script.sha1, *tail), true,
+        [this, slot, tail, &script, done = std::move(done)](RedisResult result) mutable {
           if (!result.reply.HasErrorCode("NOSCRIPT") || closed_) return done(std::move(result));
           ++counters_.evals;
-          std::string by_text = head;
-          AppendArgument("EVAL", &by_text);
-          AppendArgument(script.text, &by_text);
-          by_text.append(*tail);
-          Start(slot, std::move(by_text), true, std::move(done));
+          Start(slot, ScriptCommand("EVAL", script.text, *tail), true, std::move(done));
         });
 }
 

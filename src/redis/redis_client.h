@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "redis/lua_scripts.h"
+#include "redis/redis_arguments.h"
 #include "redis/redis_connection.h"
 #include "redis/slots.h"
 
@@ -61,6 +62,8 @@ class RedisClient {
   // since it did not run). All scripts of lua/ are idempotent, so lost answers are asked for again.
   void RunScript(const LuaScript& script, const std::vector<std::string>& keys,
                  const std::vector<std::string>& arguments, Done done);
+  void RunScript(const LuaScript& script, uint16_t slot, const RedisArguments& keys, const RedisArguments& arguments,
+                 Done done);
 
   // WAIT on the connection that `link` names, which carried the writes: kOk where at least `replicas` have them within
   // `timeout_ms`; kUnknown where not, or where that connection is gone. (semantics c-4: on another connection WAIT

@@ -22,10 +22,11 @@ using KnownMembers = std::map<std::string, std::pair<std::string, std::shared_pt
 struct ScriptCall {
   std::string script;
   std::vector<size_t> indices = {};  // of its commands in the group
-  std::vector<std::string> keys = {};
-  std::vector<std::string> arguments = {};
-  size_t bytes = 0;
+  uint16_t slot = 0;
+  RedisArguments keys = {};
+  RedisArguments arguments = {};
   KnownMembers members = {};
+  std::vector<std::string> change = {};  // of members.lua, which may be run a second time with one of them changed
 };
 
 struct RedisLog::Group {

@@ -17,6 +17,7 @@ namespace {
 // One script call holds up all others of that server meanwhile: some milliseconds at most.
 constexpr size_t kMaxCommandsPerCall = 128;
 constexpr size_t kMaxBytesPerCall = 1u << 20;
+constexpr size_t kUsualBytes = 768;  // of the keys, and of the arguments, of a short message
 constexpr int64_t kSeenEveryMs = 6 * 3600 * 1000;
 
 bool IsParty(std::string_view user, std::string_view conv) {
@@ -206,72 +207,71 @@ void RedisLog::AddToLane(const GroupPointer& group, size_t index, std::map<uint3
   const char* script = ScriptOf(command.kind);
   const bool together = command.kind != CommandKind::kSkip && command.kind != CommandKind::kMembers;
   if (lane->calls.empty() || lane->calls.back().script != script || !together ||
-      lane->calls.back().indices.size() >= kMaxCommandsPerCall || lane->calls.back().bytes >= kMaxBytesPerCall) {
-    lane->calls.push_back({.script = script});
+      lane->calls.back().indices.size() >= kMaxCommandsPerCall ||
+      lane->calls.back().arguments.bytes().size() >= kMaxBytesPerCall) {
+    lane->calls.push_back({.script = script, .slot = SlotOfKey(keys.Meta())});
     if (command.kind == CommandKind::kSend) {
       const PartitionKeys shelf(keys.partition());
-      lane->calls.back().keys = {shelf.catalogue, shelf.groups, shelf.feed};
+      lane->calls.back().keys.Reserve(kUsualBytes);
+      lane->calls.back().arguments.Reserve(kUsualBytes);
+      lane->calls.back().keys.AddAll(shelf.catalogue, shelf.groups, shelf.feed);
       const uint64_t random = options_.random ? options_.random() : 0;
-      lane->calls.back().arguments = {
-          Text(static_cast<uint64_t>(group->now_ms)), Text(EpochTable::NewEpoch(0, group->now_ms, random)),
-          Text(static_cast<uint64_t>(options_.window_ms)), options_.replicas > 0 ? "1" : "0"};
+      lane->calls.back().arguments.AddAll(
+          static_cast<uint64_t>(group->now_ms), EpochTable::NewEpoch(0, group->now_ms, random),
+          static_cast<uint64_t>(options_.window_ms), uint64_t{options_.replicas > 0 ? 1u : 0u});
     }
   }
   ScriptCall& call = lane->calls.back();
   call.indices.push_back(index);
-  const std::string kind = IsDirect(command.conv) ? "d" : "g";
+  const std::string_view kind = IsDirect(command.conv) ? "d" : "g";
   const auto known = devices_.find(DeviceName(command));
-  const std::string known_pe = Text(known == devices_.end() ? 0 : known->second.pe);
-  const auto add = [&](std::initializer_list<std::string> arguments) {
-    for (const std::string& argument : arguments) call.bytes += argument.size();
-    call.arguments.insert(call.arguments.end(), arguments);
-  };
+  const uint64_t known_pe = known == devices_.end() ? 0 : known->second.pe;
   switch (command.kind) {
     case CommandKind::kSend: {
       const WindowEntry print = WindowEntryOf(command.body, command.type);
       const auto members = members_.find(command.conv);
       if (members != members_.end())
         call.members.try_emplace(command.conv, members->second.version, members->second.list);
-      call.keys.insert(call.keys.end(),
-                       {keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Own(command.user),
-                        keys.Blocks(command.user, command.device), keys.Window(command.user, command.id)});
+      call.keys.AddAll(keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Own(command.user),
+                       keys.Blocks(command.user, command.device), keys.Window(command.user, command.id));
       std::string refusal;
       if (command.refused != Code::kOk) {
         refusal = std::string(CodeName(command.refused)) + " " + CutToNackBytes(command.refused_message);
       }
-      add({kind, command.user, command.device, Text(command.pe), known_pe, Text(command.n), command.id, command.type,
-           command.body, NextMid(group->now_ms),
-           Text(print.body_bytes) + "-" + Text(print.body_hash_low) + "-" + Text(print.body_hash_high), refusal,
-           command.package_id, Text(command.parts.size()), members == members_.end() ? "" : members->second.version});
+      const std::string fingerprint =
+          Text(print.body_bytes) + "-" + Text(print.body_hash_low) + "-" + Text(print.body_hash_high);
       std::vector<std::string>& mids = group->mids[index];
-      mids.push_back(call.arguments[call.arguments.size() - 6]);
+      mids.push_back(NextMid(group->now_ms));
+      call.arguments.AddAll(kind, command.user, command.device, command.pe, known_pe, command.n, command.id,
+                            command.type, command.body, mids.back(), fingerprint, refusal, command.package_id,
+                            uint64_t{command.parts.size()},
+                            members == members_.end() ? std::string_view() : std::string_view(members->second.version));
       for (const CommandPart& part : command.parts) {
         mids.push_back(NextMid(group->now_ms));
-        add({part.id, part.type, part.body, mids.back()});
+        call.arguments.AddAll(part.id, part.type, part.body, mids.back());
       }
       return;
     }
     case CommandKind::kSkip:
-      call.keys = {keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Blocks(command.user, command.device)};
-      return add(
-          {kind, command.user, command.device, Text(command.pe), known_pe, Text(command.from), Text(command.to)});
+      call.keys.AddAll(keys.Meta(), keys.Log(), keys.Members(), keys.Senders(),
+                       keys.Blocks(command.user, command.device));
+      return call.arguments.AddAll(kind, command.user, command.device, command.pe, known_pe, command.from, command.to);
     case CommandKind::kMembers: {
       const PartitionKeys shelf(keys.partition());
-      call.keys = {shelf.catalogue, shelf.groups,   shelf.feed,     keys.Meta(),
-                   keys.Log(),      keys.Members(), keys.Senders(), keys.Blocks(command.user, command.device)};
+      call.keys.AddAll(shelf.catalogue, shelf.groups, shelf.feed, keys.Meta(), keys.Log(), keys.Members(),
+                       keys.Senders(), keys.Blocks(command.user, command.device));
       group->mids[index].push_back(NextMid(group->now_ms));
-      call.arguments =
-          MembersArguments(command, group->now_ms, group->mids[index].back(),
-                           EpochTable::NewEpoch(0, group->now_ms, options_.random ? options_.random() : 0));
-      call.arguments[4] = known_pe;
+      call.change = MembersArguments(command, group->now_ms, group->mids[index].back(),
+                                     EpochTable::NewEpoch(0, group->now_ms, options_.random ? options_.random() : 0));
+      call.change[4] = Text(known_pe);
+      call.arguments = RedisArguments(call.change);
       return;
     }
     default: {
       const bool got = command.kind == CommandKind::kGot;
-      call.keys.insert(call.keys.end(),
-                       {keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Marks(), keys.Own(command.user)});
-      return add({kind, got ? "got" : "read", command.user, command.device, Text(command.pe), known_pe,
-                  Text(command.epoch), Text(got ? command.from : 0), Text(command.to)});
+      call.keys.AddAll(keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Marks(), keys.Own(command.user));
+      return call.arguments.AddAll(kind, std::string_view(got ? "got" : "read"), command.user, command.device,
+                                   command.pe, known_pe, command.epoch, got ? command.from : uint64_t{0}, command.to);
     }
   }
 }
@@ -279,8 +279,8 @@ void RedisLog::AddToLane(const GroupPointer& group, size_t index, std::map<uint3
 void RedisLog::RunLane(const GroupPointer& group, const std::shared_ptr<Lane>& lane) {
   if (lane->next == lane->calls.size()) return WavePartDone(group);
   const ScriptCall& call = lane->calls[lane->next];
-  Run(call.script.c_str(), call.keys, call.arguments,
-      [this, group, lane](RedisResult result) { TookLane(group, lane, std::move(result)); });
+  client_.RunScript(*FindLuaScript(call.script), call.slot, call.keys, call.arguments,
+                    [this, group, lane](RedisResult result) { TookLane(group, lane, std::move(result)); });
 }
 
 void RedisLog::TookLane(const GroupPointer& group, const std::shared_ptr<Lane>& lane, RedisResult result) {
@@ -323,7 +323,8 @@ void RedisLog::TookLane(const GroupPointer& group, const std::shared_ptr<Lane>& 
 void RedisLog::IndexGroup(const GroupPointer& group, const std::shared_ptr<Lane>& lane) {
   ScriptCall& call = lane->calls[lane->next];
   const std::string conv = (*group->commands)[call.indices[0]].conv;
-  call.arguments[7] = "1";
+  call.change[7] = "1";
+  call.arguments = RedisArguments(call.change);
   auto left = std::make_shared<size_t>(1);
   auto failure = std::make_shared<RedisStatus>();
   const auto part_done = [this, group, lane, left, failure] {
@@ -331,9 +332,9 @@ void RedisLog::IndexGroup(const GroupPointer& group, const std::shared_ptr<Lane>
     if (failure->ok()) return RunLane(group, lane);
     TookLane(group, lane, {*failure, {}, 0});
   };
-  for (size_t i = kMembersFirstName; i < call.arguments.size(); ++i) {
+  for (size_t i = kMembersFirstName; i < call.change.size(); ++i) {
     ++*left;
-    const std::string key = UserIndexKey(call.arguments[i]);
+    const std::string key = UserIndexKey(call.change[i]);
     client_.Command(SlotOfKey(key), {"ZADD", key, "0", conv}, true,
                     [group, failure, part_done](const RedisResult& result) {
                       group->links.insert(result.link);

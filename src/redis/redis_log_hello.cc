@@ -23,10 +23,10 @@ void AddAct(const Command& command, const std::string& conv, const char* act, ui
             std::map<uint32_t, ScriptCall>* calls) {
   const ConversationKeys keys(conv);
   ScriptCall& call = (*calls)[keys.partition()];
-  call.keys.insert(call.keys.end(),
-                   {keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Marks(), keys.Own(command.user)});
-  call.arguments.insert(call.arguments.end(), {IsDirect(conv) ? "d" : "g", act, command.user, command.device, "0", "0",
-                                               std::to_string(epoch), "0", std::to_string(seq)});
+  call.slot = SlotOfKey(keys.Meta());
+  call.keys.AddAll(keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Marks(), keys.Own(command.user));
+  call.arguments.AddAll(std::string_view(IsDirect(conv) ? "d" : "g"), std::string_view(act), command.user,
+                        command.device, uint64_t{0}, uint64_t{0}, epoch, uint64_t{0}, seq);
 }
 
 }  // namespace
@@ -94,13 +94,14 @@ void RedisLog::HelloMarks(const std::shared_ptr<Hello>& hello) {
   auto left = std::make_shared<size_t>(calls->size());
   auto failure = std::make_shared<RedisStatus>();
   for (const auto& [partition, call] : *calls) {
-    Run("marks", call.keys, call.arguments, [this, hello, left, failure](const RedisResult& result) {
-      hello->group->links.insert(result.link);
-      if (!result.status.ok()) *failure = result.status;
-      if (--*left > 0) return;
-      if (!failure->ok()) return HelloDone(hello, UnavailableOutcome(*failure));
-      HelloMarks(hello);
-    });
+    client_.RunScript(*FindLuaScript("marks"), call.slot, call.keys, call.arguments,
+                      [this, hello, left, failure](const RedisResult& result) {
+                        hello->group->links.insert(result.link);
+                        if (!result.status.ok()) *failure = result.status;
+                        if (--*left > 0) return;
+                        if (!failure->ok()) return HelloDone(hello, UnavailableOutcome(*failure));
+                        HelloMarks(hello);
+                      });
   }
 }
 

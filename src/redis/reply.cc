@@ -9,6 +9,7 @@ namespace {
 
 // Replies here are nested four deep at most (CLUSTER SLOTS); hiredis's own bound is 7.
 constexpr int kMaxDepth = 9;
+constexpr size_t kKeptBufferBytes = 1u << 20;
 
 RedisReply Convert(const redisReply& raw, int depth) {
   RedisReply reply;
@@ -58,7 +59,10 @@ bool RedisReply::ToNumber(uint64_t* number) const {
 
 void RedisParser::Free::operator()(redisReader* reader) const { redisReaderFree(reader); }
 
-RedisParser::RedisParser(size_t max_reply_bytes) : reader_(redisReaderCreate()), max_reply_bytes_(max_reply_bytes) {}
+RedisParser::RedisParser(size_t max_reply_bytes) : reader_(redisReaderCreate()), max_reply_bytes_(max_reply_bytes) {
+  // hiredis gives its buffer back whenever it has grown past this and is empty, and grows it anew for the next replies.
+  reader_->maxbuf = kKeptBufferBytes;
+}
 
 bool RedisParser::Feed(const char* bytes, size_t size) {
   if (!error_.empty()) return false;
