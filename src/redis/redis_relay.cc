@@ -79,8 +79,14 @@ std::string RedisRelay::VersionFor(const Bell& bell) const {
 }
 
 void RedisRelay::Tell(uint32_t channel, const Bell& bell) {
+  const size_t waiting = pending_bytes_ + under_way_bytes_;
+  if (bell.kind == Bell::Kind::kSignal && waiting > kMaxWaiting / 4) {
+    // Nobody is to look for it: it leaves no gap.
+    ++counters_.dropped;
+    return;
+  }
   const uint64_t number = next_number_[channel]++;
-  if (pending_bytes_ + under_way_bytes_ > kMaxWaiting) {
+  if (waiting > kMaxWaiting) {
     // Its number is used up: who listens sees that something is missing.
     ++counters_.dropped;
     return;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,7 +29,9 @@ class EngineRelay : public ::testing::Test {
  protected:
   struct Process {
     explicit Process(RelayedStore* store) : Process(std::make_unique<RelayedLog>(store)) {}
-    explicit Process(std::unique_ptr<RelayedLog> shared) : port(shared->port()), harness({}, std::move(shared)) {}
+    explicit Process(std::unique_ptr<RelayedLog> shared)
+        : log(*shared), port(shared->port()), harness({}, std::move(shared)) {}
+    RelayedLog& log;
     RelayedStore::Port& port;
     EngineHarness harness;
   };
@@ -176,9 +179,12 @@ TEST_F(EngineRelay, OneConnectionPerDevice) {
 }
 
 TEST_F(EngineRelay, TheLaterOfTwoHellosStays) {
+  a.harness.Connect(2, "alice", "alice-2");
+  b.harness.Connect(3, "alice", "alice-3");
   store.held = true;
   a.harness.Connect(1, "alice", "alice-1");
   b.harness.Connect(1, "alice", "alice-1");
+  ASSERT_EQ(store.waiting.size(), 2u);
   store.Release();  // both bells cross
   Settle();
   EXPECT_TRUE(a.harness.closed(1));
@@ -241,6 +247,32 @@ TEST_F(EngineRelay, ReceiptsAndSignalsCross) {
   Settle();
   EXPECT_EQ(b.harness.TakeOne(1).t, "signal");
   EXPECT_EQ(b.harness.Take(2).size(), 0u);
+}
+
+TEST_F(EngineRelay, HearsWhatComesWhileItEnters) {
+  a.harness.Connect(1, "alice", "alice-1");
+  SendAt(&a, 1, kConv, 1, "a1");
+  b.log.views_held = true;
+  b.harness.engine().Open(1);
+  b.harness.Receive(1, R"({"t":"hello","v":1,"device":"bob-1","pe":1})");
+  b.harness.engine().Accept(1, "bob");
+  b.harness.Step();
+  // Its views are read, and not answered yet: one conversation gets another message, one begins.
+  SendAt(&a, 1, kConv, 2, "a2");
+  a.harness.Receive(1, R"({"t":"create","rid":1,"conv":"g:team","members":["bob"]})");
+  Settle();
+  b.log.ReleaseViews();
+  Settle();
+  const auto packets = b.harness.Take(1);
+  ASSERT_FALSE(packets.empty());
+  EXPECT_EQ(packets[0].t, "welcome");
+  EXPECT_EQ(packets[0].json.find(R"("head":2)"), std::string::npos);
+  std::map<std::string, uint64_t> heads;
+  for (const auto& packet : packets) {
+    if (packet.t == "head") heads[packet["conv"]] = packet.integer("head");
+  }
+  EXPECT_EQ(heads["\"dm:alice:bob\""], 2u);
+  EXPECT_EQ(heads["\"g:team\""], 1u);
 }
 
 TEST_F(EngineRelay, WatchesWhatItsConnectionsNeed) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -154,7 +156,17 @@ class RelayedLog final : public Log {
   }
   void Views(std::string_view user, std::string_view device, std::string_view after_conv, size_t limit,
              ViewsDone done) override {
-    store_->log->Views(user, device, after_conv, limit, std::move(done));
+    store_->log->Views(user, device, after_conv, limit,
+                       [this, done = std::move(done)](Status status, std::vector<ConversationView> views, bool more) {
+                         if (!views_held) return done(std::move(status), std::move(views), more);
+                         held_views_.emplace_back([done, status, views, more] { done(status, views, more); });
+                       });
+  }
+  // Views are read at once, and answered by ReleaseViews.
+  bool views_held = false;
+  void ReleaseViews() {
+    views_held = false;
+    for (const auto& answer : std::exchange(held_views_, {})) answer();
   }
   void View(std::string_view user, std::string_view device, std::string_view conv, ViewDone done) override {
     const auto scripted = store_->histories.find(std::string(conv));
@@ -183,6 +195,7 @@ class RelayedLog final : public Log {
  private:
   RelayedStore* store_;
   RelayedStore::Port port_;
+  std::vector<std::function<void()>> held_views_;
 };
 
 }  // namespace everyonce
