@@ -142,8 +142,13 @@ export async function whole(nodes) {
   }
 }
 
-/** Asks again until the answer is yes: nodes tell each other of everything a few times a second. */
-async function until(question) {
+/**
+ * Asks again until the answer is yes: nodes tell each other of everything a few times a second.
+ *
+ * @param {() => boolean | Promise<boolean>} question
+ * @throws {Error} after 30 s
+ */
+export async function until(question) {
   for (let i = 0; i < 300; i++) {
     if (await question()) return;
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -3,13 +3,16 @@
  * kinds under load: kill -9 of a server, of a master, connections of bells that are cut, scripts that are forgotten, the
  * hottest slot moved to another master. The judge at the end wants every message once, in order, unchanged.
  *
- * node test/faults/several-servers.js [--rounds 60] [--seed N] [--users 6] [--json]
+ * With `--replicas 1` each master has a replica that an ack waits for; masters are killed for good, and what comes back is
+ * the replica of another.
+ *
+ * node test/faults/several-servers.js [--rounds 60] [--seed N] [--users 6] [--replicas 0] [--json]
  */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { lead } from '../../examples/chat/cluster.js';
-import { command, moveSlot, startLocalCluster, whole } from '../../examples/chat/local-cluster.js';
+import { command, moveSlot, startLocalCluster, until, whole } from '../../examples/chat/local-cluster.js';
 import { History } from '../../lib/checker/history.js';
 import { isClean, judge } from '../../lib/checker/judge.js';
 import { Client, MemoryOutbox } from '../../lib/index.js';
@@ -25,20 +28,29 @@ const drainMs = 90_000;
 
 const faults = ['server', 'bells', 'slot', 'master', 'scripts', 'server', 'server'];
 
+const failovers = ['failover', 'server', 'bells', 'failover', 'scripts'];
+
 /** @param {any} outcome */
 export const isGood = (outcome) => isClean(outcome) && outcome.problems.length === 0 && outcome.acked > 0;
 
-/** @param {{ rounds: number, seed: number, users?: number, acks?: number, progress?: (line: string) => void }} options */
-export async function runServers({ rounds, seed, users = 6, acks = 150, progress = () => {} }) {
+/**
+ * @param {{ rounds: number, seed: number, users?: number, acks?: number, replicas?: number, progress?: (line: string) => void }}
+ *   options
+ */
+export async function runServers({ rounds, seed, users = 6, acks = 150, replicas = 0, progress = () => {} }) {
   const random = seeded(seed);
   // An ack says `disk`: a master that is killed comes back with all of it.
-  const cluster = await startLocalCluster({ masters: 3, flags: ['--appendfsync', 'always'] });
+  const fsync = replicas === 0 ? 'always' : 'everysec';
+  const cluster = await startLocalCluster({ masters: 3, replicas, flags: ['--appendfsync', fsync] });
+  const kinds = replicas === 0 ? faults : failovers;
+  const args = replicas === 0 ? [] : ['--durability', `replicas=${replicas}`];
   const servers = [];
   const door = createServer((socket) => lead(socket, servers));
   const run = new Run({ cluster, servers, random, seed, users });
   const started = performance.now();
   try {
-    for (let i = 0; i < 2; i++) servers.push(new ServerProcess({ redis: cluster.urls, port: await freePort(random) }));
+    for (let i = 0; i < 2; i++)
+      servers.push(new ServerProcess({ redis: cluster.urls, port: await freePort(random), args }));
     await Promise.all(servers.map((server) => server.start()));
     door.listen(0, '127.0.0.1');
     await once(door, 'listening');
@@ -46,7 +58,7 @@ export async function runServers({ rounds, seed, users = 6, acks = 150, progress
     await run.begin(`ws://127.0.0.1:${port}/everyonce`);
     for (let round = 1; round <= rounds; round++) {
       // Each kind comes once before any comes by chance.
-      const fault = round <= faults.length ? faults[round - 1] : faults[pick(random, faults.length)];
+      const fault = round <= kinds.length ? kinds[round - 1] : kinds[pick(random, kinds.length)];
       await run.round(fault, acks);
       progress(`round ${round} of ${rounds}: ${fault}, ${run.acked()} acked`);
     }
@@ -130,7 +142,22 @@ class Run {
       for (const { port } of nodes) await command(port, 'CLIENT KILL TYPE pubsub');
     } else if (fault === 'scripts') {
       for (const { port } of nodes) await command(port, 'SCRIPT FLUSH');
-    } else await this.#moveHottest();
+    } else if (fault === 'failover') await this.#failOver();
+    else await this.#moveHottest();
+  }
+
+  /** A master dies, its replica takes over, and what was the master comes back as the replica of that. */
+  async #failOver() {
+    const isMaster = async ({ port }) => /role:master/.test(await command(port, 'INFO replication'));
+    const masters = [];
+    for (const node of this.cluster.nodes) if (await isMaster(node)) masters.push(node);
+    const dead = masters[pick(this.random, masters.length)];
+    const rest = this.cluster.nodes.filter((node) => node !== dead);
+    await dead.kill();
+    await until(async () => (await Promise.all(rest.map(isMaster))).filter(Boolean).length === masters.length);
+    await dead.start();
+    await until(async () => /master_link_status:up/.test(await command(dead.port, 'INFO replication')));
+    await whole(this.cluster.nodes);
   }
 
   /** The slot of the conversation in which everybody writes goes to the next master. */
@@ -205,7 +232,12 @@ function severalServers(verdict, log) {
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   await runCommand(
-    { rounds: { least: 1, otherwise: 60 }, seed: { least: 0 }, users: { least: 2, otherwise: 6 } },
+    {
+      rounds: { least: 1, otherwise: 60 },
+      seed: { least: 0 },
+      users: { least: 2, otherwise: 6 },
+      replicas: { least: 0, otherwise: 0 },
+    },
     (numbers, progress) => runServers({ ...numbers, progress }),
     isGood,
   );

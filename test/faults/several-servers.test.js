@@ -18,4 +18,13 @@ describe('several servers on a Redis Cluster', function () {
     assert.ok(isGood(outcome), text);
     assert.ok(outcome.kills >= 1 && outcome.acked > size.rounds, text);
   });
+
+  if (!isLong) return;
+
+  it('masters that die and are replaced by their replicas, which acks waited for', async () => {
+    const seed = Number(process.env.SEED ?? randomInt(2 ** 31));
+    console.log(`seed ${seed}`);
+    const { findings, problems, ...counts } = await runServers({ rounds: 20, seed, replicas: 1 });
+    assert.ok(isGood({ findings, problems, ...counts }), JSON.stringify({ counts, problems, findings }, null, 1));
+  });
 });
