@@ -94,12 +94,13 @@ describe('flow: several servers, and a Redis that forgets', function () {
   it('nobody hears of a message that is not on its replicas yet; when it is, everybody does', async () => {
     const primary = await startRedis('--repl-diskless-sync-delay', '0');
     const replica = await startRedis('--replicaof', '127.0.0.1', String(primary.port));
+    // As the primary sees it: only then does the replica count.
     const up = async () => {
-      while (!/master_link_status:up/.test(await command(replica.port, 'INFO replication')));
+      while (!/state=online/.test(await command(primary.port, 'INFO replication')));
     };
     await up();
     const redis = { nodes: [primary.url, replica.url] };
-    const durability = { replicas: 1, timeoutMs: 300 };
+    const durability = { replicas: 1, timeoutMs: 1000 };
     const one = await startServer({ data: undefined, redis, durability });
     const two = await startServer({ data: undefined, redis, durability });
     const alice = await login(one, 'alice');
