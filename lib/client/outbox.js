@@ -382,7 +382,7 @@ export class MemoryOutbox extends JournalOutbox {
 /**
  * The positions that a hello or resume brings, newest first, at most as many as one packet may hold.
  * @param {OutboxState} state
- * @param {Set<string>} [without] conversations that were brought already
+ * @param {{ has: (conv: string) => boolean }} [without] conversations that were brought already
  * @returns {Record<string, [number, number]>}
  */
 export function positionsToBring(state, without = new Set()) {

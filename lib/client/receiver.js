@@ -40,8 +40,8 @@ export class Receiver {
   user = '';
   /** @type {Map<string, Inbox>} */
   #inboxes = new Map();
-  /** Conversations whose position the server has judged on this connection. @type {Set<string>} */
-  #brought = new Set();
+  /** How far each conversation was when its position was brought on this connection, for the server to judge. @type {Map<string, number>} */
+  #brought = new Map();
   /** @type {Set<string>} */
   #learning = new Set();
   /** @type {Inbox[]} */
@@ -69,7 +69,7 @@ export class Receiver {
   /** What a hello brings. @returns {Record<string, [number, number]>} */
   positions() {
     const at = positionsToBring(this.outbox.state);
-    this.#brought = new Set(Object.keys(at));
+    this.#brought = new Map(Object.entries(at).map(([conv, [, seq]]) => [conv, seq]));
     return at;
   }
 
@@ -108,7 +108,7 @@ export class Receiver {
         return;
       }
       if (connection !== this.#connection || !this.online) return;
-      for (const conv of convs) this.#brought.add(conv);
+      for (const conv of convs) this.#brought.set(conv, at[conv][1]);
       for (const place of answer.convs) this.#place(place);
     }
   }
@@ -124,7 +124,7 @@ export class Receiver {
       .ask({ t: 'resume', at })
       .then((answer) => {
         if (connection !== this.#connection) return;
-        this.#brought.add(conv);
+        this.#brought.set(conv, at[conv][1]);
         for (const place of answer.convs) this.#place(position ? place : { ...place, resume: 'ok' });
       })
       // The next word about it asks again.
@@ -142,6 +142,7 @@ export class Receiver {
     }
     if (resume === 'truncated') this.#void(conv, epoch, Number.isSafeInteger(keep) ? keep : 0);
     else if (resume === 'reset') this.#void(conv, epoch, 0);
+    else if (resume === 'ok') this.#keepWhatWasBrought(conv, epoch);
     const inbox = this.#inbox(conv);
     const held = this.outbox.state.positions.get(conv)?.seq ?? 0;
     const handled = Math.max(got, held);
@@ -159,6 +160,19 @@ export class Receiver {
     this.#changedUnread(inbox);
     inbox.advance();
     inbox.pullSoon();
+  }
+
+  /**
+   * In a later epoch only the position that was brought is known to be good: what was handled since, while the answer was on its
+   * way, may have been lost. What of it was not comes again, and is known.
+   * @param {string} conv
+   * @param {number} epoch
+   */
+  #keepWhatWasBrought(conv, epoch) {
+    const position = this.outbox.state.positions.get(conv);
+    const sure = this.#brought.get(conv) ?? 0;
+    if (position && position.epoch > 0 && position.epoch !== epoch && position.seq > sure)
+      this.#void(conv, epoch, sure);
   }
 
   /** There is no such conversation, or it is not ours: whatever comes under its name later is another history. @param {string} conv */

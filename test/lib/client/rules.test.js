@@ -534,6 +534,39 @@ describe('client: receiving', () => {
     assert.equal(server.conversation(DM).got('bob/bob1'), 5);
   });
 
+  it('what was handled while the answer to a position was on its way is not confirmed by it', async () => {
+    const { clock, server, network, makeClient, online } = makeWorld();
+    let release = () => {};
+    const handler = ({ seq }) => (seq === 2 && !release.done ? new Promise((resolve) => (release = resolve)) : undefined); // prettier-ignore
+    const [alice, bob] = [makeClient('alice', { handler }), makeClient('bob')];
+    await online(alice, bob);
+    for (const n of [1, 2, 3, 4, 5]) void bob.send(DM, n);
+    await clock.advance(1_000);
+    // One is handled, the second is in hand, the others wait behind it. The store loses the last two, and gets others.
+    assert.deepEqual(alice.received.map(({ body }) => body), [1, 2]); // prettier-ignore
+    await bob.close();
+    network.faults.refuse = true;
+    network.cutAll();
+    server.truncate(DM, 3);
+    const others = [6, 7, 8].map((body) => ({
+      from: 'bob',
+      device: 'another',
+      id: `message-${body}`,
+      type: 'text',
+      body,
+    }));
+    for (const message of others) server.store(DM, message);
+    network.received.length = 0;
+    Object.assign(network.faults, { refuse: false, latencyMs: 50 });
+    while (!network.received.some(({ t }) => t === 'hello')) await clock.advance(10);
+    assert.equal(alice.state, 'connecting');
+    release();
+    await clock.advance(0);
+    assert.deepEqual(alice.received.map(({ body }) => body), [1, 2, 3, 4, 5]); // prettier-ignore
+    await clock.advance(20_000);
+    assert.deepEqual(alice.received.map(({ body }) => body), [1, 2, 3, 4, 5, 6, 7, 8]); // prettier-ignore
+  });
+
   it('does not show a message twice that a server lost and got again', async () => {
     const { clock, server, makeClient, online } = makeWorld();
     const [alice, bob] = [makeClient('alice'), makeClient('bob')];
