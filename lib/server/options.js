@@ -195,14 +195,11 @@ function readData({ data, memory = false }) {
   return data;
 }
 
-/** What belongs to the embedded store, or is not on Redis yet. @param {ServerOptions} options */
-function needAlone({ data, memory, restored, dedup }) {
+/** What belongs to the embedded store. @param {ServerOptions} options */
+function needAlone({ data, memory, restored }) {
   const embedded = { data, memory, restored };
   for (const [name, value] of Object.entries(embedded))
     need(value === undefined, name, undefined, 'left out with redis');
-  if (dedup?.tokens !== undefined && dedup.tokens !== 'off') {
-    unsupported('dedup.tokens', 'other than off is not on Redis in this version');
-  }
 }
 
 /** @param {ServerOptions['durability']} durability @param {boolean} onRedis */

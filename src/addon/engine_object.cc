@@ -79,6 +79,9 @@ RedisStatus OpenRedisLog(const AddonOptions& options, uv_loop_t* loop, std::uniq
   log_options.owner = options.engine.node + "-" + std::to_string(random());
   log_options.replicas = options.redis_replicas;
   log_options.replica_timeout_ms = options.redis_replica_timeout_ms;
+  log_options.tokens = options.engine.tokens != TokenCheck::kNone;
+  log_options.token_key = options.token_key;
+  log_options.token_ttl_ms = options.token_ttl_ms;
   log_options.retention.max_age_ms = options.retention.max_age_ms;
   log_options.retention.messages = options.retention.messages;
   log_options.retention.until_acked = options.retention.until_acked;

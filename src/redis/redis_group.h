@@ -29,6 +29,18 @@ struct ScriptCall {
   std::vector<std::string> change = {};  // of members.lua, which may be run a second time with one of them changed
 };
 
+// A token that a message of the group came under.
+struct TokenUse {
+  std::string id;
+  bool fresh = false;  // nobody had taken it before
+  uint64_t seq = 0;    // where its message is stored; 0: that is not known
+  uint64_t epoch = 0;
+  uint64_t mid = 0;
+  int64_t at_ms = 0;
+};
+// A refusal that is none: the message is stored, as its token tells.
+inline constexpr char kStoredUnderToken[] = "stored under this token";
+
 struct RedisLog::Group {
   const std::vector<Command>* commands = nullptr;
   std::vector<Outcome> outcomes;
@@ -37,7 +49,9 @@ struct RedisLog::Group {
   size_t next = 0;   // the first command of the next wave
   size_t parts = 0;  // of what is under way that are not done
   std::function<void()> then;
-  std::set<uint64_t> links;   // connections that wrote
+  std::set<uint64_t> links;                        // connections that wrote
+  std::map<size_t, std::vector<TokenUse>> tokens;  // of this wave
+  std::map<size_t, Outcome> token_refusals;
   std::set<uint32_t> stored;  // partitions that have got messages
   RedisStatus failure;        // of what all of the group rests on
   TicketPointer ticket;

@@ -45,6 +45,8 @@ std::string FeedGroupsKey() { return "eo:{feed}:groups"; }
 std::string FeedBellKey() { return "eo:{feed}:news"; }
 std::string FeedLettersKey(std::string_view group) { return std::string("eo:{feed}:x:").append(group); }
 std::string RetentionTurnKey() { return "eo:{retention}:turn"; }
+std::string TokenKeyKey() { return "eo:{tokens}:key"; }
+std::string TokenUseKey(std::string_view token) { return Prefix(RedisPartitionOf(token)).append("t:").append(token); }
 
 std::string UserIndexKey(std::string_view user) { return Prefix(RedisPartitionOf(user)).append("u:").append(user); }
 std::string UserDevicesKey(std::string_view user) { return Prefix(RedisPartitionOf(user)).append("d:").append(user); }

@@ -58,6 +58,9 @@ std::string FeedGroupsKey();
 std::string FeedBellKey();
 std::string FeedLettersKey(std::string_view group);
 std::string RetentionTurnKey();
+// What message tokens are signed with, and what one was used for.
+std::string TokenKeyKey();
+std::string TokenUseKey(std::string_view token);
 
 // A sorted set of the user's conversations, all of score 0: in byte order.
 std::string UserIndexKey(std::string_view user);

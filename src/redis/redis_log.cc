@@ -85,7 +85,10 @@ void RedisLog::Open(OpenDone done) {
       safe_ = options_.replicas > 0 ? Safe::kReplicated : always ? Safe::kDisk : Safe::kMemory;
       TakeLease([this, done, info](RedisStatus leased) {
         if (!leased.ok()) return done(std::move(leased), info);
-        feed_->Start([done, info](RedisStatus started) { done(std::move(started), info); });
+        feed_->Start([this, done, info](RedisStatus started) {
+          if (!started.ok()) return done(std::move(started), info);
+          OpenTokens([done, info](RedisStatus signing) { done(std::move(signing), info); });
+        });
       });
     });
   });

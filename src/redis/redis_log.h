@@ -38,6 +38,10 @@ struct RedisLogOptions {
   uint32_t replicas = 0;
   uint32_t replica_timeout_ms = 1000;
   RedisRetentionOptions retention;
+  // Tokens for messages. `token_key`: at least kMinTokenKeyBytes; empty: one that is made and kept in Redis.
+  bool tokens = false;
+  std::string token_key;
+  int64_t token_ttl_ms = 0;
   size_t cache_conversations = 100000;  // member lists, and direct conversations known to be on their users' lists
 };
 
@@ -72,6 +76,7 @@ class RedisLog final : public Log {
   void StatusOf(std::string_view conv, std::string_view user, std::string_view device,
                 const std::vector<std::string>& ids, StatusDone done) override;
   void MembersOf(std::string_view conv, MembersDone done) override;
+  void IssueTokens(std::string_view user, size_t count, int64_t now_ms, TokensDone done) override;
   Feed* feed() override { return feed_.get(); }
   void LowestGroupPosition(std::string_view conv, PositionDone done) override { feed_->Lowest(conv, std::move(done)); }
   int64_t Retain(int64_t now_ms) override;
@@ -138,6 +143,11 @@ class RedisLog final : public Log {
   void IndexGroup(const GroupPointer& group, const std::shared_ptr<Lane>& lane);
   void RunHello(const GroupPointer& group, size_t index);
   void RunFeed(const GroupPointer& group, size_t index);
+  void OpenTokens(std::function<void(RedisStatus)> done);
+  void TakeTokens(const GroupPointer& group, size_t end);
+  void TakeToken(const GroupPointer& group, size_t index, const std::string& id);
+  void SettleTokens(const GroupPointer& group);
+  Outcome RefusalFor(const GroupPointer& group, size_t index) const;
   void HelloBegins(const std::shared_ptr<Hello>& hello, std::string after);
   void HelloMarks(const std::shared_ptr<Hello>& hello);
   void HelloDone(const std::shared_ptr<Hello>& hello, Outcome outcome);
@@ -183,6 +193,8 @@ class RedisLog final : public Log {
   std::map<std::string, SeenDevice, std::less<>> devices_;  // user/device → as far as was heard of
   LogCounters counters_;
   std::unique_ptr<RedisFeed> feed_;
+  std::optional<TokenSigner> signer_;
+  uint32_t tokens_issued_ = 0;
   std::unique_ptr<RedisRetention> retention_;
 };
 

@@ -124,7 +124,7 @@ void RedisLog::IndexDirect(const GroupPointer& group, size_t end) {
   if (!group->failure.ok()) return FinishGroup(group);
   if (indexed_.size() > options_.cache_conversations) indexed_.clear();
   group->parts = 1;
-  group->then = [this, group, end] { RunWave(group, end); };
+  group->then = [this, group, end] { TakeTokens(group, end); };
   std::set<std::string_view> asked;
   for (size_t i = group->next; i < end; ++i) {
     const Command& command = (*group->commands)[i];
@@ -178,7 +178,7 @@ void RedisLog::RunWave(const GroupPointer& group, size_t end) {
   }
   group->next = end;
   group->parts = 1 + lanes.size() + hellos.size() + feeds.size();
-  group->then = [this, group] { StartWave(group); };
+  group->then = [this, group] { SettleTokens(group); };
   for (const auto& [partition, lane] : lanes) RunLane(group, lane);
   for (const size_t index : hellos) RunHello(group, index);
   for (const size_t index : feeds) RunFeed(group, index);
@@ -235,8 +235,8 @@ void RedisLog::AddToLane(const GroupPointer& group, size_t index, std::map<uint3
       call.keys.AddAll(keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Own(command.user),
                        keys.Blocks(command.user, command.device), keys.Window(command.user, command.id));
       std::string refusal;
-      if (command.refused != Code::kOk) {
-        refusal = std::string(CodeName(command.refused)) + " " + CutToNackBytes(command.refused_message);
+      if (const Outcome refused = RefusalFor(group, index); refused.code != Code::kOk) {
+        refusal = std::string(CodeName(refused.code)) + " " + CutToNackBytes(refused.message);
       }
       const std::string fingerprint =
           Text(print.body_bytes) + "-" + Text(print.body_hash_low) + "-" + Text(print.body_hash_high);

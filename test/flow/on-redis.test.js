@@ -9,7 +9,7 @@ import { root } from '../../scripts/lib/files.mjs';
 import { startRedis } from './support/redis.js';
 import { cleanUp } from './support/servers.js';
 
-const FILES = ['messages', 'packages', 'api', 'http-calls', 'authorize', 'offline'];
+const FILES = ['messages', 'packages', 'api', 'http-calls', 'authorize', 'offline', 'tokens'];
 
 describe('flow: the same on Redis', function () {
   this.timeout(240_000);

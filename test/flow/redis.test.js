@@ -1,11 +1,12 @@
 // createServer({ redis }): what the embedded store does, on a real Redis. The log itself is held to the conformance suite
 // in test/native/redis; here it is the whole server, over real sockets.
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { EveryonceError } from '../../lib/protocol/errors.js';
 import { createServer } from '../../lib/server/server.js';
 import { login } from './support/raw-client.js';
 import { say, startRedis } from './support/redis.js';
-import { cleanUp, startServer } from './support/servers.js';
+import { cleanUp, onCleanUp, startServer } from './support/servers.js';
 
 const DM = 'dm:alice:bob';
 const GROUP = 'g:team';
@@ -101,12 +102,56 @@ describe('flow: on Redis', () => {
     assert.equal(await say(redis.port, 'CONFIG SET maxmemory-policy noeviction'), '+OK');
   });
 
+  it('refuses a node of a Cluster behind a plain URL, and a replica whose primary is away', async () => {
+    const node = await startRedis('--cluster-enabled', 'yes');
+    const orphan = await startRedis('--replicaof', '127.0.0.1', '1');
+    for (const [{ url }, code] of [
+      [node, 'REDIS_WRONG_SERVER'],
+      [orphan, 'REDIS_UNREACHABLE'],
+    ]) {
+      assert.throws(
+        () => createServer({ insecure: true, redis: url }),
+        (error) => error instanceof EveryonceError && error.code === code && error.option === 'redis',
+        code,
+      );
+    }
+  });
+
+  it('acks nothing while a script holds Redis up, and goes on when that is killed', async () => {
+    const redis = await startRedis('--busy-reply-threshold', '5');
+    const server = await startServer({ data: undefined, redis: redis.url });
+    const alice = await login(server, 'alice');
+    const holder = connect(redis.port, '127.0.0.1');
+    onCleanUp(() => holder.destroy());
+    holder.on('error', () => {}).write('EVAL "while true do end" 0\r\n');
+    while (!(await say(redis.port, 'PING')).startsWith('-BUSY'));
+    const waiting = alice.say(DM, id(1), 1, { n: 1 });
+    assert.equal(await say(redis.port, 'SCRIPT KILL'), '+OK');
+    let answer = await waiting;
+    while (answer.code === 'unavailable') answer = await alice.say(DM, id(1), 1, { n: 1 });
+    assert.deepEqual([answer.t, answer.seq], ['ack', 1]);
+    assert.equal((await server.history(DM, { limit: 10 })).items.length, 1);
+  });
+
+  it('full memory is unavailable, acks nothing, and the same again is stored once when there is room', async () => {
+    const redis = await startRedis();
+    const server = await startServer({ data: undefined, redis: redis.url });
+    const alice = await login(server, 'alice');
+    await alice.say(DM, id(1), 1, { n: 1 });
+    await say(redis.port, 'CONFIG SET maxmemory 1');
+    const full = await alice.say(DM, id(2), 2, { n: 2 });
+    assert.deepEqual([full.t, full.code], ['nack', 'unavailable']);
+    assert.ok(full.retry >= 0, 'to be tried again');
+    await say(redis.port, 'CONFIG SET maxmemory 0');
+    const answer = await alice.say(DM, id(2), 2, { n: 2 });
+    assert.deepEqual([answer.t, answer.seq], ['ack', 2]);
+  });
+
   it('refuses options that are not on Redis yet, by name', () => {
     const redis = 'redis://127.0.0.1:6379';
     for (const [options, code, option] of [
       [{ data: './x' }, 'BAD_OPTION', 'data'],
       [{ memory: true }, 'BAD_OPTION', 'memory'],
-      [{ dedup: { tokens: 'required' } }, 'UNSUPPORTED', 'dedup.tokens'],
       [{ durability: { fsync: true } }, 'BAD_OPTION', 'durability.fsync'],
       [{ durability: { replicas: -1 } }, 'BAD_OPTION', 'durability.replicas'],
       [{ durability: { timeoutMs: 0 } }, 'BAD_OPTION', 'durability.timeoutMs'],
