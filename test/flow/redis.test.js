@@ -147,6 +147,30 @@ describe('flow: on Redis', () => {
     assert.deepEqual([answer.t, answer.seq], ['ack', 2]);
   });
 
+  it('a token is good for one message, whichever server and conversation it comes to, and is not spent by what was not stored', async () => {
+    const redis = await startRedis();
+    const options = { data: undefined, redis: redis.url, dedup: { tokens: 'required' } };
+    const [one, two] = [await startServer(options), await startServer(options)];
+    const [token, other] = await one.issueTokens('alice', 2);
+    const [phone, laptop] = [
+      await login(one, 'alice', { device: 'phone' }),
+      await login(two, 'alice', { device: 'laptop' }),
+    ];
+    // A gap stores nothing, and so takes nothing.
+    assert.equal((await phone.say(DM, token, 1, { n: 2 })).code, 'unknown_producer');
+    const both = await Promise.all([
+      phone.say(DM, token, 1, { n: 1 }),
+      laptop.say('dm:alice:carol', token, 1, { n: 1 }),
+    ]);
+    assert.deepEqual(both.map(({ t, code }) => code ?? t).sort(), ['ack', 'token_invalid']);
+    const won = both.findIndex(({ t }) => t === 'ack');
+    const again = await [phone, laptop][won].say([DM, 'dm:alice:carol'][won], token, 1, { n: 1 });
+    assert.deepEqual(again, { ...both[won], dup: true });
+    const published = await two.publish({ conv: DM, from: 'alice', id: other, body: 'x' });
+    assert.equal((await one.publish({ conv: DM, from: 'alice', id: other, body: 'x' })).seq, published.seq);
+    assert.match(await say(redis.port, `EXISTS eo:{tokens}:key`), /1/);
+  });
+
   it('refuses options that are not on Redis yet, by name', () => {
     const redis = 'redis://127.0.0.1:6379';
     for (const [options, code, option] of [
