@@ -127,7 +127,7 @@ void RedisFeed::TakeNext(const TakingPointer& taking) {
   const bool enough = taking->page.slices.size() >= taking->query.conversations || taking->query.max_bytes == 0;
   if (group == nullptr || enough || group->queue.empty() || ++taking->looked > kPartitionsOfOneTake ||
       !taking->status.ok()) {
-    return TakeDone_(taking);
+    return EndTaking(taking);
   }
   const uint32_t partition = group->queue.front();
   group->queue.pop_front();
@@ -147,7 +147,7 @@ void RedisFeed::Took(const TakingPointer& taking, uint32_t partition, const Redi
   LookedAt(taking->query.group, partition, result);
   if (!result.status.ok()) {
     taking->status = StatusOfRedis(result.status);
-    return TakeDone_(taking);
+    return EndTaking(taking);
   }
   const std::vector<RedisReply>& reply = result.reply.elements;
   const size_t count = reply.size() > 3 ? reply.size() - 3 : 0;
@@ -156,7 +156,7 @@ void RedisFeed::Took(const TakingPointer& taking, uint32_t partition, const Redi
   const size_t bytes = count == 0 ? 0 : taking->query.max_bytes / count;
   for (size_t i = 3; i < reply.size(); ++i) ReadSlice(taking, reply[i], bytes);
   if (--taking->under_way > 0) return;
-  taking->query.conv.empty() ? TakeNext(taking) : TakeDone_(taking);
+  taking->query.conv.empty() ? TakeNext(taking) : EndTaking(taking);
 }
 
 // {conv lease position head}: what lies between the two.
@@ -189,7 +189,7 @@ void RedisFeed::ReadSlice(const TakingPointer& taking, const RedisReply& held, s
           taking->page.slices.push_back(std::move(slice));
         }
         if (--taking->under_way > 0) return;
-        taking->query.conv.empty() ? TakeNext(taking) : TakeDone_(taking);
+        taking->query.conv.empty() ? TakeNext(taking) : EndTaking(taking);
       });
 }
 
@@ -201,7 +201,7 @@ void RedisFeed::GiveBack(const std::string& group, const std::string& conv, uint
 }
 
 // What may yet be lost is given to nobody: the connections that read wait for their replicas (semantics c-7).
-void RedisFeed::TakeDone_(const TakingPointer& taking) {
+void RedisFeed::EndTaking(const TakingPointer& taking) {
   if (host_.replicas == 0 || taking->links.empty()) return Answer(taking);
   taking->under_way = taking->links.size();
   for (const uint64_t link : std::exchange(taking->links, {})) {

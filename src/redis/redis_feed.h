@@ -109,7 +109,7 @@ class RedisFeed final : public Feed {
   void Took(const TakingPointer& taking, uint32_t partition, const RedisResult& result);
   void ReadSlice(const TakingPointer& taking, const RedisReply& held, size_t max_bytes);
   void GiveBack(const std::string& group, const std::string& conv, uint64_t lease, uint64_t seq);
-  void TakeDone_(const TakingPointer& taking);
+  void EndTaking(const TakingPointer& taking);
   void Answer(const TakingPointer& taking);
   void LettersFrom(const std::string& group, uint64_t after_mid, uint32_t limit, LettersDone done);
 
