@@ -31,6 +31,7 @@ export class World {
   lost = new Set();
   /** Devices that took a new id: what they sent under the old one is another device's to them. @type {Set<string>} */
   renewed = new Set();
+  #wentBack = false;
   /** The newest seqs of the backup. @type {Map<string, number>} */
   #backedUp = new Map();
   /** What no fault explains. @type {string[]} */
@@ -102,7 +103,9 @@ export class World {
     for (const conv of [DM, GROUP]) newest.set(conv, await this.#newest(conv));
     if ([...newest.values()].includes(null)) return;
     const lost = [...newest].map(([conv, last]) => (last?.seq ?? 0) - (this.#backedUp.get(conv) ?? 0));
-    if (Math.max(...lost) > KNOWN_AGAIN) return this.backUp();
+    // The second time a client may be told that all is void, and knows the last 64 of that all only.
+    if (Math.max(...lost) > KNOWN_AGAIN || this.#wentBack) return this.backUp();
+    this.#wentBack = true;
     this.server.crash({ kept: 0, told: this.random() < 0.7 }, this.network);
     this.server.restore();
     this.server.failWrite(0, false, 0);
