@@ -29,7 +29,21 @@ async function connect(server, user) {
   const shown = async (count) => {
     while (new Set(seen.map(({ id }) => id)).size < count) await once(client, 'message');
   };
-  return { client, seen, epochs, shown };
+  let changes = 0;
+  let tell = () => {};
+  for (const event of ['outbox', 'state', 'moved', 'message', 'epoch']) {
+    client.on(event, () => {
+      changes += 1;
+      tell();
+    });
+  }
+  /** Asks again whenever anything has happened at this client since the question was asked. @param {() => Promise<boolean>} question */
+  const until = async (question) => {
+    for (let asked = changes; !(await question()); asked = changes) {
+      if (changes === asked) await new Promise((resolve) => (tell = resolve));
+    }
+  };
+  return { client, seen, epochs, shown, until };
 }
 
 const bodies = (messages) => messages.map(({ body }) => body);
@@ -59,8 +73,7 @@ describe('flow: several servers, and a Redis that forgets', function () {
     await command(replica.port, 'REPLICAOF NO ONE');
 
     // Both servers find the new primary, and tell their clients before anybody writes: what is lost is offered again.
-    while (!(await two.history(DM, { limit: 100 })).items.some(({ body }) => body === 6))
-      await once(bob.client, 'moved');
+    await bob.until(async () => (await two.history(DM, { limit: 100 })).items.some(({ body }) => body === 6));
     await bob.client.send(DM, 'from bob');
     await alice.client.send(DM, 7);
     await bob.shown(7);
@@ -83,8 +96,10 @@ describe('flow: several servers, and a Redis that forgets', function () {
     await command(redis.port, 'FLUSHALL');
     await command(redis.port, 'CLIENT KILL TYPE pubsub');
     // What the servers compare with the log is gone: they close, and clients offer their own to an empty store.
-    while (!(await two.history(DM, { limit: 100 }).catch(() => ({ items: [] }))).items.some(({ body }) => body === 3))
-      await once(alice.client, 'outbox');
+    await alice.until(async () => {
+      const { items } = await two.history(DM, { limit: 100 }).catch(() => ({ items: [] }));
+      return items.some(({ body }) => body === 3);
+    });
     await alice.client.send(DM, 4);
     await bob.shown(4);
     assert.deepEqual(bodies(bob.seen), [1, 2, 3, 4]);
