@@ -28,7 +28,7 @@ describe('torture', function () {
   it('finds nothing in a server that keeps its word, whatever the network does', async () => {
     const { port } = await startServer();
     const seed = randomInt(2 ** 31);
-    const result = await torture({ url: `http://127.0.0.1:${port}`, users: 12, seconds: 3, rate: 10, seed });
+    const result = await torture({ url: `http://127.0.0.1:${port}`, users: 12, seconds: 2, rate: 15, seed });
     const text = JSON.stringify({ ...result, findings: result.findings.slice(0, 5) });
     assert.deepEqual([result.lost, result.repeated, result.swapped, result.changed, result.problems], [0, 0, 0, 0, []], text); // prettier-ignore
     assert.ok(result.acked === result.sent && result.acked > 50 && result.delivered > result.acked, text);
@@ -85,7 +85,7 @@ describe('torture', function () {
       const liar = await startLyingProxy({ port, lie });
       onCleanUp(liar.close);
       const seed = randomInt(2 ** 31);
-      const result = await torture({ url: liar.url, users: 2, seconds: 2, rate: 20, seed, drainMs: 2_000 });
+      const result = await torture({ url: liar.url, users: 2, seconds: 1, rate: 40, seed, drainMs: 1_000 });
       const text = JSON.stringify({ ...result, findings: result.findings.slice(0, 8) });
       assert.ok(result[count] > 0, text);
       if (lie !== 'change') return;
