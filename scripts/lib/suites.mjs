@@ -21,6 +21,9 @@ const fuzzSeconds = 10;
 /** Left to `npm run faults` and `npm run test:browser` as well; these come last. */
 const lastFolders = ['flow', 'browser', 'faults', 'simulation'];
 
+/** In how many processes a folder's files are run: those that mostly wait, for servers and for time. @type {Record<string, number>} */
+const besideEachOther = { flow: 2 };
+
 /** @returns {string[]} the folders of test/ that hold Mocha tests, in the order in which they run */
 export function mochaFolders() {
   const folders = readdirSync(join(root, 'test')).filter((name) => specs(name).length > 0);
@@ -40,9 +43,18 @@ export async function runMocha(folder, onLine) {
       if (!isBuilt('everyonce_simulation', 'Release')) await build('everyonce_simulation', 'Release', { onLine });
     });
   }
-  const report = freshReport(`mocha-${folder}`);
-  const args = ['node_modules/mocha/bin/mocha.js', '--reporter', 'scripts/lib/mocha-reporter.cjs', ...specs(folder)];
-  return outcome(report, process.execPath, args, { EVERYONCE_REPORT: join(root, report) }, onLine);
+  const files = specs(folder);
+  const processes = Math.min(besideEachOther[folder] ?? 1, files.length);
+  const outcomes = await Promise.all(
+    Array.from({ length: processes }, (_, i) => {
+      const report = freshReport(`mocha-${folder}-${i + 1}`);
+      const mine = files.filter((_file, at) => at % processes === i);
+      const args = ['node_modules/mocha/bin/mocha.js', '--reporter', 'scripts/lib/mocha-reporter.cjs', ...mine];
+      return outcome(report, process.execPath, args, { EVERYONCE_REPORT: join(root, report) }, onLine);
+    }),
+  );
+  const sum = (/** @type {'passed' | 'failed'} */ name) => outcomes.reduce((all, one) => all + one[name], 0);
+  return { passed: sum('passed'), failed: sum('failed'), output: outcomes.map(({ output }) => output).join('\n') };
 }
 
 /**
