@@ -201,7 +201,8 @@ void RedisFeed::Answer(const TakingPointer& taking) {
   // One that can not be read must not keep what was taken beside it.
   if (!taking->page.slices.empty()) taking->status = Status::Ok();
   Group* group = nullptr;
-  if (Find(taking->query.group, &group).ok() && taking->query.conv.empty()) {
+  const Status found = Find(taking->query.group, &group);
+  if (found.ok() && group != nullptr && taking->query.conv.empty()) {
     taking->page.more = !group->queue.empty();
     group->waiting = !taking->page.more;
   }

@@ -166,9 +166,10 @@ void RedisLog::GiveAnswers() {
   if (giving_) return;
   giving_ = true;
   while (!tickets_.empty() && tickets_.front()->ready) {
-    const TicketPointer ticket = tickets_.front();
+    // Taken out: an answer holds its group, which holds the ticket.
+    const Answer answer = std::move(tickets_.front()->answer);
     tickets_.pop_front();
-    ticket->answer();
+    answer();
   }
   giving_ = false;
   if (answered_ && !closed_) answered_();

@@ -105,8 +105,10 @@ void RedisLog::LoadDevices(const GroupPointer& group, size_t end) {
   for (const auto& [user, device] : unknown) {
     ++group->parts;
     const std::string key = UserDevicesKey(user);
+    std::string name = user;
+    name.append("/").append(device);
     client_.Command(SlotOfKey(key), {"HGET", key, device}, true,
-                    [this, group, name = user + "/" + device](const RedisResult& result) {
+                    [this, group, name = std::move(name)](const RedisResult& result) {
                       if (!result.status.ok()) {
                         group->failure = result.status;
                       } else {

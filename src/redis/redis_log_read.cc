@@ -215,6 +215,7 @@ void RedisLog::ViewsFrom(const std::shared_ptr<std::vector<ConversationView>>& v
                                                                                const std::vector<std::string>& convs) {
               if (!status.ok()) return done(status, {}, false);
               std::vector<Position> positions;
+              positions.reserve(convs.size());
               for (const std::string& conv : convs) positions.push_back({conv, 0, 0});
               ViewMany(
                   user, device, positions,
