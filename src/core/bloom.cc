@@ -148,13 +148,16 @@ Status BloomFilter::Parse(std::string_view bytes, std::unique_ptr<BloomFilter>* 
   std::memcpy(&header, bytes.data(), sizeof header);
   std::memcpy(&checksum, bytes.data() + sizeof header, sizeof checksum);
   if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0) return Bad("it is no BloomFilter");
-  if (header.version != kVersion) return Bad("it was written by a newer version");
+  if (header.version != kVersion || header.zero != 0) return Bad("it was written by a newer version");
   if (header.blocks == 0 || header.blocks > kMaxBlocks || bytes.size() != kHeaderBytes + header.blocks * kBlockBytes) {
     return Bad("its length is not what it says");
   }
   if (Checksum(header, bytes.data() + kHeaderBytes, bytes.size() - kHeaderBytes) != checksum) {
     return Bad("its checksum does not hold");
   }
+  // A NaN is refused, too.
+  if (header.capacity == 0 || !(header.error_rate > 0 && header.error_rate < 1))
+    return Bad("its header makes no sense");
   auto made = Make(header.capacity, header.error_rate, header.blocks, header.seed);
   if (made == nullptr) return Status::Error(Code::kUnavailable, "there is no memory for this filter");
   std::memcpy(made->words_, bytes.data() + kHeaderBytes, made->bytes());

@@ -181,7 +181,8 @@ Status RotatingBloom::Parse(std::string_view bytes, int64_t now_ms, std::unique_
   if (header.version != kVersion) return Bad("it was written by a newer version");
   std::string_view rest = bytes.substr(kHeaderBytes);
   if (Checksum(header, rest.data(), rest.size()) != checksum) return Bad("its checksum does not hold");
-  if (header.window_ms < 1 || header.generations > kMaxGenerations) return Bad("its header makes no sense");
+  if (header.window_ms < 1 || header.generations > kMaxGenerations || header.slices > UINT32_MAX)
+    return Bad("its header makes no sense");
   std::unique_ptr<RotatingBloom> made(new RotatingBloom({.capacity = header.capacity,
                                                          .error_rate = header.error_rate,
                                                          .window_ms = header.window_ms,
