@@ -95,20 +95,21 @@ async function compile(file, object) {
 /**
  * @param {string} name
  * @param {string} program
- * @param {{ seconds: number, seed?: number }} how
+ * @param {{ seconds?: number, runs?: number, seed?: number }} how for how long, or how many inputs; with a seed and a fixed number of
+ *   inputs, the same ones each time from the same corpus
  * @param {OnLine} onLine
  * @returns {Promise<{ ok: boolean, inputs: number, output: string }>} `output` names the file of an input that fails
  */
-export async function runFuzzer(name, program, { seconds, seed = 0 }, onLine) {
+export async function runFuzzer(name, program, { seconds = 0, runs = 0, seed = 0 }, onLine) {
   const found = `${folder}/corpus/${name}`;
   const failing = `${folder}/failing/`;
   for (const path of [found, failing]) mkdirSync(join(root, path), { recursive: true });
   const args = [
-    found, unpackCorpus(name), `-max_total_time=${seconds}`, `-max_len=${inputBytes}`, `-timeout=${inputSeconds}`,
+    found, unpackCorpus(name), runs > 0 ? `-runs=${runs}` : `-max_total_time=${seconds}`, `-max_len=${inputBytes}`, `-timeout=${inputSeconds}`,
     `-rss_limit_mb=${memoryMb}`, `-artifact_prefix=${failing}${name}-`, '-print_final_stats=1',
     ...(seed ? [`-seed=${seed}`] : []),
   ]; // prettier-ignore
-  const options = { onLine, allowFailure: true, timeoutMs: (seconds + 120) * 1000 };
+  const options = { onLine, allowFailure: true, timeoutMs: (seconds + 180) * 1000 };
   const { code, output } = await run(join(root, program), args, options).catch((error) => {
     if (!(error instanceof CommandError)) throw error;
     return { code: -1, output: `${error.output}\n${error.message}` };

@@ -83,6 +83,20 @@ class OneLog {
   std::unique_ptr<RedisLog> log_;
 };
 
+TEST(RedisLog, LetsAGroupGoWhenItIsAnswered) {
+  RedisServer server;
+  Loop loop;
+  OneLog one(&loop, {server.address()});
+  const std::vector<Command> group = {Send(kDirect, "ann", "phone", 1)};
+  auto held = std::make_shared<bool>(false);
+  const std::weak_ptr<bool> watched = held;
+  one.log().Commit(group, one.now_ms, [held](const std::vector<Outcome>&) { *held = true; });
+  held.reset();
+  loop.RunUntil([&] { return watched.expired(); });
+  EXPECT_TRUE(watched.expired());
+  EXPECT_EQ(one.Commit(group[0]).seq, 1u);
+}
+
 TEST(RedisLog, TwoProcessesShareOneLog) {
   RedisServer server;
   Loop loop;
