@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/sequencer.h"
 #include "redis/redis_log.h"
 
 namespace everyonce {
@@ -46,8 +47,9 @@ struct RedisLog::Group {
   std::vector<Outcome> outcomes;
   std::map<size_t, std::vector<std::string>> mids;  // of each send: its own, then its parts'
   int64_t now_ms = 0;
-  size_t next = 0;   // the first command of the next wave
-  size_t parts = 0;  // of what is under way that are not done
+  uint64_t random = 0;  // see NextEpoch
+  size_t next = 0;      // the first command of the next wave
+  size_t parts = 0;     // of what is under way that are not done
   std::function<void()> then;
   std::set<uint64_t> links;                        // connections that wrote
   std::map<size_t, std::vector<TokenUse>> tokens;  // of this wave
@@ -56,6 +58,9 @@ struct RedisLog::Group {
   RedisStatus failure;        // of what all of the group rests on
   TicketPointer ticket;
   CommitDone done;
+
+  // The epoch that a history would have which begins with the next call: another for each, of one random number.
+  uint64_t NextEpoch() { return EpochTable::NewEpoch(0, now_ms, random++); }
 };
 
 struct RedisLog::Lane {

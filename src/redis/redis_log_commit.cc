@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/identifiers.h"
-#include "core/sequencer.h"
 #include "core/window_dedup.h"
 #include "redis/redis_group.h"
 #include "redis/redis_keys.h"
@@ -51,6 +50,7 @@ void RedisLog::Commit(const std::vector<Command>& group, int64_t now_ms, CommitD
   ++commits_;
   now_ms_ = std::max(now_ms_, now_ms);
   started->now_ms = now_ms_;
+  started->random = options_.random ? options_.random() : 0;
   if (!HasLease() && !leasing_ && !closed_) RenewLease();
   if (closed_ || !HasLease() || now_ms_ > Snowflake::kMaxMs - 86400000) {
     started->failure = {RedisCode::kUnreachable, "Redis can't be reached"};
@@ -217,10 +217,9 @@ void RedisLog::AddToLane(const GroupPointer& group, size_t index, std::map<uint3
       lane->calls.back().keys.Reserve(kUsualBytes);
       lane->calls.back().arguments.Reserve(kUsualBytes);
       lane->calls.back().keys.AddAll(shelf.catalogue, shelf.groups, shelf.feed);
-      const uint64_t random = options_.random ? options_.random() : 0;
-      lane->calls.back().arguments.AddAll(
-          static_cast<uint64_t>(group->now_ms), EpochTable::NewEpoch(0, group->now_ms, random),
-          static_cast<uint64_t>(options_.window_ms), uint64_t{options_.replicas > 0 ? 1u : 0u});
+      lane->calls.back().arguments.AddAll(static_cast<uint64_t>(group->now_ms), group->NextEpoch(),
+                                          static_cast<uint64_t>(options_.window_ms),
+                                          uint64_t{options_.replicas > 0 ? 1u : 0u});
     }
   }
   ScriptCall& call = lane->calls.back();
@@ -263,8 +262,7 @@ void RedisLog::AddToLane(const GroupPointer& group, size_t index, std::map<uint3
       call.keys.AddAll(shelf.catalogue, shelf.groups, shelf.feed, keys.Meta(), keys.Log(), keys.Members(),
                        keys.Senders(), keys.Blocks(command.user, command.device));
       group->mids[index].push_back(NextMid(group->now_ms));
-      call.change = MembersArguments(command, group->now_ms, group->mids[index].back(),
-                                     EpochTable::NewEpoch(0, group->now_ms, options_.random ? options_.random() : 0));
+      call.change = MembersArguments(command, group->now_ms, group->mids[index].back(), group->NextEpoch());
       call.change[4] = Text(known_pe);
       call.arguments = RedisArguments(call.change);
       return;
