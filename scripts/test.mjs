@@ -17,6 +17,9 @@ import { mochaFolders, runAddonCycles, runFuzz, runMocha, runNative, runSanitize
 /** @typedef {import('./lib/suites.mjs').Outcome} Outcome */
 /** @typedef {{ name: string, group: string, run: (onLine: (line: string) => void) => Promise<Outcome> }} Step */
 
+/** Of each failure, at the end. */
+const shownLines = 30;
+
 const { values: options } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -85,6 +88,12 @@ async function runStep(chosen) {
   return result;
 }
 
+/** @param {string} name @param {Outcome} result @returns {string[]} each with its first lines */
+function failuresOf(name, { why = [], output }) {
+  if (why.length === 0) return [`✘ ${name}: ${output.trimEnd().split('\n').slice(-shownLines).join('\n  ')}`];
+  return why.map((text) => `✘ ${name}: ${text.split('\n').slice(0, shownLines).join('\n  ')}`);
+}
+
 const started = performance.now();
 if (options.long) process.env.EVERYONCE_LONG = '1';
 try {
@@ -96,11 +105,16 @@ try {
 if (!existsSync(join(root, 'build/Release/everyonce.node'))) console.log('everyonce: there is no addon yet');
 let passed = 0;
 let failed = 0;
+/** @type {string[]} */
+const failures = [];
 for (const chosen of chosenSteps()) {
   const result = await runStep(chosen);
   passed += result.passed;
   failed += result.failed;
+  if (result.failed > 0) failures.push(...failuresOf(chosen.name, result));
 }
+// Once more, since hours of progress may stand between a failure and the end of a log.
+for (const failure of failures) console.log(`\n${failure}`);
 console.log(`in ${elapsed(started)}`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;

@@ -1,6 +1,7 @@
 // A Redis Cluster of this machine's own, for trying things out: every node is a redis-server on a free port of loopback,
 // in a temporary directory that goes with it.
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -199,14 +200,26 @@ function parse(text) {
   return text.length >= first.length + 4 + count ? text.slice(first.length + 2, first.length + 2 + count) : undefined;
 }
 
-/** @returns {Promise<number>} on which nobody listens now */
+/**
+ * Below the ports that Linux gives to connections (32768 and up), so that none takes it before it is used; at random, so that two
+ * processes which look for one at the same time don't find the same.
+ *
+ * @returns {Promise<number>} on which nobody listens now
+ */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const taken = await once(server, 'listening').then(
+      () => false,
+      (error) => error,
+    );
+    if (taken && taken.code !== 'EADDRINUSE') throw taken;
+    if (taken) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /**

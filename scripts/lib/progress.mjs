@@ -4,7 +4,7 @@ import { CommandError } from './run.mjs';
 const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const frameMs = 100;
 /** On a plain log, a step that takes long says so this often. */
-const reminderMs = 20_000;
+const reminderMs = 60_000;
 const shownLinesByDefault = 100;
 
 /** @param {number} sinceMs a value of performance.now() */

@@ -7,7 +7,10 @@ import { listFiles, readText, root } from './files.mjs';
 import { withLock } from './lock.mjs';
 import { CommandError, run } from './run.mjs';
 
-/** @typedef {{ passed: number, failed: number, output: string, remark?: string }} Outcome */
+/**
+ * why: what to know of each failure, where the suite tells them apart; output has all that it said
+ * @typedef {{ passed: number, failed: number, output: string, why?: string[], remark?: string }} Outcome
+ */
 /** @typedef {(line: string) => void} OnLine */
 
 /** A suite that takes longer hangs; the whole run is to stay below 15 minutes. */
@@ -54,7 +57,12 @@ export async function runMocha(folder, onLine) {
     }),
   );
   const sum = (/** @type {'passed' | 'failed'} */ name) => outcomes.reduce((all, one) => all + one[name], 0);
-  return { passed: sum('passed'), failed: sum('failed'), output: outcomes.map(({ output }) => output).join('\n') };
+  return {
+    passed: sum('passed'),
+    failed: sum('failed'),
+    output: outcomes.map(({ output }) => output).join('\n'),
+    why: outcomes.flatMap(({ why }) => why ?? []),
+  };
 }
 
 /**
@@ -170,17 +178,29 @@ async function outcome(report, command, args, env, onLine, mostMs = suiteMs) {
   });
   const counts = countsOf(readText(report));
   if (code === 0 && !counts) return { passed: 0, failed: 1, output: `${output}\nIt wrote no report.` };
-  const { passed, failed } = counts ?? { passed: 0, failed: 0 };
+  const { passed, failed, why } = counts ?? { passed: 0, failed: 0, why: [] };
   if (code !== 0 && failed === 0) return { passed, failed: 1, output: `${output}\n${ended || `exit code ${code}`}` };
-  return { passed, failed, output };
+  return { passed, failed, output, why };
 }
 
-/** @param {string | undefined} text @returns {{ passed: number, failed: number } | undefined} */
+/** @param {string | undefined} text @returns {{ passed: number, failed: number, why: string[] } | undefined} */
 function countsOf(text) {
   if (!text) return undefined;
   const report = JSON.parse(text);
   if ('passed' in report) return report;
   // GoogleTest: a disabled test is one that nobody runs, so it is no success.
   const failed = report.failures + report.errors + report.disabled;
-  return { passed: report.tests - failed, failed };
+  return { passed: report.tests - failed, failed, why: googleTestFailures(report) };
+}
+
+/**
+ * @param {{ testsuites: { name: string, testsuite: { name: string, failures?: { failure: string }[] }[] }[] }} report
+ * @returns {string[]}
+ */
+function googleTestFailures({ testsuites }) {
+  return testsuites.flatMap((suite) =>
+    suite.testsuite.flatMap((test) =>
+      (test.failures ?? []).map(({ failure }) => `${suite.name}.${test.name}\n${failure}`),
+    ),
+  );
 }
