@@ -22,6 +22,7 @@ const alphabet = ['a', 'b', ' ', '"', '\\', '\n', '\u0000', '<', 'é', '漢', '�
  * @property {import('../../lib/client/outbox.js').JournalOutbox} outbox
  * @property {History} history
  * @property {string[]} convs
+ * @property {Record<string, number>} [starts] the seq behind which it is shown a conversation; 0 for those not named
  * @property {() => number} random
  * @property {() => string | Promise<string>} [getToken] default: the token is the user's name
  * @property {any} [WebSocket]
@@ -31,8 +32,8 @@ const alphabet = ['a', 'b', ' ', '"', '\\', '\n', '\u0000', '<', 'é', '漢', '�
  */
 
 export class Participant {
-  /** The highest seq that it was given, or its own messages got, by conversation. @type {Map<string, number>} */
-  places = new Map();
+  /** What it was given, and what its own messages got, by conversation. @type {Map<string, Seqs>} */
+  #had = new Map();
   connections = 0;
   #options;
   #client;
@@ -47,8 +48,18 @@ export class Participant {
     this.#options = { ...DEFAULTS, ...options };
     const { url, user, device, outbox, history, convs, getToken = () => user, WebSocket, reconnect } = this.#options;
     this.#client = new Client({ url, getToken, device, outbox, reconnect, WebSocket });
-    for (const conv of convs) history.record({ op: 'watch', user, device, conv });
+    const { starts = {} } = this.#options;
+    for (const conv of convs) {
+      this.#had.set(conv, new Seqs(starts[conv] ?? 0));
+      history.record({ op: 'watch', user, device, conv });
+    }
+    // Of an earlier process of this device.
+    for (const { op, user: of, device: at, conv = '', seq = 0 } of history.events)
+      if ((op === 'deliver' || op === 'ack') && of === user && at === device) this.#take(conv, seq);
     this.#client.on('message', (/** @type {any} */ message) => this.#given(message));
+    // What is not to come, and what was given already at another place.
+    this.#client.on('gap', (/** @type {any} */ { conv, from, to }) => this.#take(conv, from, to));
+    this.#client.on('moved', (/** @type {any} */ { conv, seq }) => this.#take(conv, seq));
     this.#client.on('outbox', (/** @type {any} */ entry) => {
       if (entry.state === 'queued') this.#record('keep', entry);
     });
@@ -94,9 +105,9 @@ export class Participant {
     return this.#open === 0;
   }
 
-  /** @param {Record<string, number>} heads by conversation */
+  /** Whether it has all up to there: what comes behind its own newest message may be under way. @param {Record<string, number>} heads by conversation */
   hasReached(heads) {
-    return this.#options.convs.every((conv) => (this.places.get(conv) ?? 0) >= (heads[conv] ?? 0));
+    return [...this.#had].every(([conv, had]) => had.to >= (heads[conv] ?? 0));
   }
 
   async close() {
@@ -132,7 +143,7 @@ export class Participant {
     try {
       const { seq, epoch, mid } = await this.#untilDecided(conv, id, body);
       this.#open -= 1;
-      this.#reached(conv, seq);
+      this.#take(conv, seq);
       this.#record('ack', { conv, id }, { seq, epoch, mid });
     } catch (error) {
       const code = String(/** @type {any} */ (error).code);
@@ -164,15 +175,15 @@ export class Participant {
 
   /** @param {any} message */
   async #given({ conv, epoch, seq, mid, from, device: fromDevice, id, type, body }) {
-    this.#reached(conv, seq);
+    this.#take(conv, seq);
     this.#record('deliver', { conv, id }, { epoch, seq, mid, from, fromDevice, type, hash: hashBody(body) });
     // Now and then a handler that takes its time: what comes meanwhile has to wait.
     if (pick(this.#options.random, 8) === 0) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** @param {string} conv @param {number} seq */
-  #reached(conv, seq) {
-    this.places.set(conv, Math.max(seq, this.places.get(conv) ?? 0));
+  /** @param {string} conv @param {number} from @param {number} [to] */
+  #take(conv, from, to = from) {
+    this.#had.get(conv)?.add(from, to);
   }
 
   /** @param {import('../checker/history.js').Operation} op @param {{ conv: string, id: string }} message @param {object} [more] */
@@ -184,5 +195,23 @@ export class Participant {
   /** @param {any} error */
   #failed(error) {
     if (!undecided.has(error?.code)) this.errors.push(String(error?.stack ?? error));
+  }
+}
+
+/** Which seqs of a conversation are there, and up to where there is no gap. */
+class Seqs {
+  /** @type {Set<number>} above `to` */
+  #beyond = new Set();
+
+  /** @param {number} to */
+  constructor(to) {
+    this.to = to;
+  }
+
+  /** @param {number} from @param {number} to */
+  add(from, to) {
+    if (from <= this.to + 1) this.to = Math.max(this.to, to);
+    else for (let seq = from; seq <= to; seq++) this.#beyond.add(seq);
+    while (this.#beyond.delete(this.to + 1)) this.to += 1;
   }
 }

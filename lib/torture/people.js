@@ -43,6 +43,17 @@ export function devicesOf(users, convs, run) {
 }
 
 /**
+ * Who is added to a group after it was made is not shown what came before: here, the messages that tell of its members.
+ *
+ * @param {Conversation} conv
+ * @param {string} user
+ * @returns {number} the seq behind which the conversation is shown
+ */
+export function startOf({ name, members }, user) {
+  return name.startsWith('g:') ? Math.max(0, Math.floor((members.indexOf(user) - 1) / CREATED_WITH)) : 0;
+}
+
+/**
  * Makes the groups, as the first member of each.
  *
  * @param {(user: string) => Promise<import('../client-node.js').Client>} clientOf

@@ -14,7 +14,7 @@ import { ChaosProxy } from './chaos-proxy.js';
 import { flakySocket } from './flaky-socket.js';
 import { latencies } from './latencies.js';
 import { Participant } from './participant.js';
-import { conversationsOf, createGroups, devicesOf } from './people.js';
+import { conversationsOf, createGroups, devicesOf, startOf } from './people.js';
 import { seeded } from './random.js';
 import { readConversations, readNewest } from './read-log.js';
 
@@ -180,6 +180,7 @@ class Torture {
       outbox: new MemoryOutbox(),
       history: this.#history,
       convs: convs.map(({ name }) => name),
+      starts: Object.fromEntries(convs.map((conv) => [conv.name, startOf(conv, user)])),
       random,
       WebSocket: flakySocket({ random, faults: this.#faults, counts: this.#counts, connection: this.#target.tls }),
       inFlight: IN_FLIGHT,

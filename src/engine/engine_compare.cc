@@ -49,6 +49,11 @@ void Engine::RunRelaying() {
     relaying.suspicions.pop_front();
     CatchUpWith(suspicion);
   }
+  while (!relaying.listings.empty() && relaying.listings.front().due_ms <= now_ms) {
+    const std::string user = std::move(relaying.listings.front().user);
+    relaying.listings.pop_front();
+    ListAgain(user);
+  }
   if (now_ms >= relaying.sweep_due_ms) {
     const auto channels = static_cast<uint32_t>(relaying.channels.size());
     for (uint32_t i = 0; i < channels / kSweepParts + 1 && relaying.sweep_due_ms != 0; ++i) {
@@ -72,6 +77,7 @@ int64_t Engine::RelayingDeadline() const {
   int64_t due_ms = relaying.sweep_due_ms;
   if (!relaying.holds.empty()) due_ms = std::min(due_ms, relaying.holds.front().due_ms);
   if (!relaying.suspicions.empty()) due_ms = std::min(due_ms, relaying.suspicions.front().due_ms);
+  if (!relaying.listings.empty()) due_ms = std::min(due_ms, relaying.listings.front().due_ms);
   // With as many under way as may be, an answer wakes us.
   if (!relaying.unsure.empty() && relaying.comparing < kMaxComparing) {
     due_ms = std::min(due_ms, relaying.compare_again_ms);
@@ -186,8 +192,11 @@ void Engine::JudgePeople(const std::vector<ConnectionId>& ids, const std::vector
     auto& users = relaying_->channels[relay_->ChannelOf(connection->user)].users;
     const auto known = users.find(connection->user);
     if (known == users.end() || known->second == people[i].conversations) continue;
+    // A conversation is on the list before it has its first message (index first): the bell of that is most likely
+    // under way.
+    if (relaying_->listings.size() >= kMaxSuspicions) continue;
     known->second = people[i].conversations;
-    ListAgain(connection->user);
+    relaying_->listings.push_back({now_.steady_ms + options_.relaying.grace_ms, connection->user});
   }
 }
 

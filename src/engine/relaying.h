@@ -68,6 +68,11 @@ struct Relaying {
     bool less = false;  // connections were told of more than that
   };
 
+  struct Listing {
+    int64_t due_ms;
+    std::string user;
+  };
+
   std::vector<WatchedChannel> channels;
   std::deque<Bell> heard;
   size_t heard_bytes = 0;
@@ -76,6 +81,7 @@ struct Relaying {
   std::unordered_set<std::string> to_tell;  // conversations of rechecks that other processes are to look at, too
   std::deque<Hold> holds;                   // by due_ms
   std::deque<Suspicion> suspicions;         // by due_ms
+  std::deque<Listing> listings;             // by due_ms: users whose list names more than was told
   std::deque<uint32_t> unsure;              // channels to compare
   size_t comparing = 0;                     // questions under way
   int64_t compare_again_ms = 0;             // the store could not answer: not before

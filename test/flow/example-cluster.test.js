@@ -56,7 +56,7 @@ describe('flow: npm start -- --cluster', function () {
     const alice = await login({ port }, 'alice');
     const bob = await login({ port }, 'bob');
     await alice.say(DM, 'message-0001', 'hi', { n: 1 });
-    assert.equal((await bob.take('msg')).body, 'hi');
+    assert.equal((await bob.hear(DM, 1))[0].body, 'hi');
     process.kill(Number(pids[0]), 'SIGKILL');
     const code = await Promise.race([alice.closed, bob.closed]);
     assert.equal(code, 1006);

@@ -5,6 +5,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { run } from '../../lib/cli/run.js';
+import { History } from '../../lib/checker/history.js';
+import { MemoryOutbox } from '../../lib/client/outbox.js';
+import { Participant } from '../../lib/torture/participant.js';
 import { torture } from '../../lib/torture/torture.js';
 import { startLyingProxy } from './support/lying-proxy.js';
 import { cleanUp, makeDirectory, onCleanUp, startServer } from './support/servers.js';
@@ -32,9 +35,28 @@ describe('torture', function () {
     const text = JSON.stringify({ ...result, findings: result.findings.slice(0, 5) });
     assert.deepEqual([result.lost, result.repeated, result.swapped, result.changed, result.problems], [0, 0, 0, 0, []], text); // prettier-ignore
     assert.ok(result.acked === result.sent && result.acked > 50 && result.delivered > result.acked, text);
-    const { cut, stalled, repeatedFrames } = result.faults;
-    assert.ok(cut > 0 && stalled > 0 && repeatedFrames > 0 && result.reconnects > 0, text);
+    // Which of them come in two seconds is drawn from the seed; that some do is not.
+    const { repeatedFrames, ...ofConnections } = result.faults;
+    const acts = Object.values(ofConnections).reduce((sum, count) => sum + count, 0);
+    assert.ok(acts > 0 && repeatedFrames > 0, text);
     assert.ok(result.p50Ms > 0 && result.p99Ms >= result.p50Ms, text);
+  });
+
+  it('waits for a device that has the answer to its own newest message, but not what came before', async () => {
+    const me = { user: 'ann', device: 'ann-1', conv: 'c' };
+    const participantWith = (...had) => {
+      const history = new History();
+      for (const [op, seq] of had) history.record({ op, seq, ...me });
+      const options = { url: 'ws://127.0.0.1:1', random: () => 0, outbox: new MemoryOutbox(), history };
+      const participant = new Participant({ ...options, ...me, convs: ['c'], starts: { c: 1 } });
+      onCleanUp(() => participant.close());
+      return participant;
+    };
+    assert.equal(participantWith(['deliver', 2], ['ack', 5], ['deliver', 3]).hasReached({ c: 5 }), false);
+    assert.equal(
+      participantWith(['deliver', 2], ['ack', 5], ['deliver', 3], ['deliver', 4]).hasReached({ c: 5 }),
+      true,
+    );
   });
 
   it('prints a table and ends with 0, signing tokens with --jwt-secret', async () => {

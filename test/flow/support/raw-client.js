@@ -14,7 +14,8 @@ export class RawClient {
   /** Code of the close, when it came. @type {Promise<number>} */
   closed;
   #rid = 0;
-  #change = () => {};
+  /** Of those that wait for a change. @type {Set<() => void>} */
+  #waiting = new Set();
 
   /** @param {WebSocket} ws */
   constructor(ws) {
@@ -78,13 +79,55 @@ export class RawClient {
           `no ${wanted} ${JSON.stringify(keys)} came (${left <= 0 ? 'waited' : 'closed'}); there is ${came}`,
         );
       }
-      let timer;
       await new Promise((resolve) => {
-        this.#change = resolve;
-        timer = setTimeout(resolve, left);
+        const timer = setTimeout(resolve, left);
+        this.#waiting.add(() => {
+          clearTimeout(timer);
+          resolve(undefined);
+        });
       });
-      clearTimeout(timer);
     }
+  }
+
+  #change() {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+
+  /**
+   * The messages from one seq to another: pushed, or told of by a head and then pulled, as a client does. Which of the two is the
+   * server's choice where it learns of news in more than one way, as several servers on one Redis do.
+   *
+   * @param {string} conv
+   * @param {number} from
+   * @param {number} [to] from
+   * @returns {Promise<(Record<string, any> & { pushed: boolean })[]>}
+   */
+  async hear(conv, from, to = from) {
+    const bySeq = new Map();
+    const note = (message, pushed) => {
+      if (message.seq < from || message.seq > to) return;
+      const known = bySeq.get(message.seq);
+      if (known && known.id !== message.id) throw new Error(`two messages at ${message.seq}`);
+      if (!known) bySeq.set(message.seq, { ...message, pushed });
+    };
+    while (bySeq.size <= to - from) {
+      const packet = await this.take((p) => ['msg', 'head'].includes(p.t) && p.conv === conv);
+      if (packet.t === 'msg') {
+        note(packet, true);
+        this.send({ t: 'got', conv, epoch: packet.epoch, from: packet.seq, to: packet.seq });
+        continue;
+      }
+      for (let next; ;) {
+        const page = await this.ask({ t: 'pull', conv, limit: 100, order: 'oldest', ...(next ? { next } : {}) });
+        page.items.forEach((message) => note(message, false));
+        next = page.next;
+        if (!next) break;
+      }
+    }
+    const all = [...bySeq.values()].sort((a, b) => a.seq - b.seq);
+    this.send({ t: 'got', conv, epoch: all.at(-1).epoch, seq: all.at(-1).seq });
+    return all;
   }
 
   /**
