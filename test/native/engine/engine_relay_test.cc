@@ -148,6 +148,25 @@ TEST_F(EngineRelay, FindsAConversationThatNoBellToldOf) {
   EXPECT_EQ(b.harness.TakeOne(1).t, "head");
 }
 
+// A list that names more is no news yet: the bell of the first message has its time to come.
+TEST_F(EngineRelay, PushesTheFirstMessageThoughTheListWasReadBeforeItsBell) {
+  a.harness.Connect(1, "alice", "alice-1");
+  b.harness.Connect(1, "bob", "bob-1");
+  b.harness.Take(1);
+  store.held = true;
+  SendAt(&a, 1, kConv, 1, "a1");
+  b.port.MakeUnsure("bob");
+  Settle();
+  EXPECT_EQ(TakeSeqs(&b, 1), Seqs{});
+  store.held = false;
+  store.Release();
+  Settle();
+  EXPECT_EQ(TakeSeqs(&b, 1), Seqs{1});
+  Advance(1000);
+  EXPECT_EQ(b.harness.Take(1).size(), 0u);
+  EXPECT_EQ(b.harness.engine().relaying_counters().catch_ups, 0u);
+}
+
 TEST_F(EngineRelay, ComparesAgainWhenTheStoreWasAway) {
   a.harness.Connect(1, "alice", "alice-1");
   b.harness.Connect(1, "bob", "bob-1");

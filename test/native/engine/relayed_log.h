@@ -117,6 +117,7 @@ class RelayedStore::Port final : public Relay {
   }
   RelayCounters counters() const override { return {}; }
 
+  void MakeUnsure(std::string_view name) { unsure_(ChannelOf(name)); }
   std::set<std::string> known;
   uint64_t rung = 0;
   bool watches(std::string_view name) const { return watched_[ChannelOf(name)] > 0; }
