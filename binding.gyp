@@ -102,11 +102,12 @@
           'libraries': ['-luv', '-lhiredis'],
         },
         {
-          # The engine on a disk that fails, stepped by test/simulation.
+          # The engine on a disk that fails, or several on a store that they share, stepped by test/simulation.
           'target_name': 'everyonce_simulation',
           'dependencies': ['everyonce_core'],
-          'sources': ['<!@(node scripts/sources.mjs test/simulation/native)', 'test/native/support/fault_kv.cc'],
-          'include_dirs': ['test/native'],
+          'sources': ['<!@(node scripts/sources.mjs test/simulation/native)', 'test/native/support/fault_kv.cc',
+                      'src/redis/redis_relay.cc', 'src/redis/bell_codec.cc', 'src/redis/redis_keys.cc'],
+          'include_dirs': ['test/native', 'test/simulation'],
           'defines': ['NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
           'cflags_cc': ['-isystem', '<!(node -p "path.dirname(require.resolve(\'node-addon-api\'))")'],
         },

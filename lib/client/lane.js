@@ -332,12 +332,18 @@ export class Lane {
     if (!Number.isSafeInteger(expected) || !lowest || Number(expected) >= lowest.entry.n) return;
     const from = Number(expected);
     // The server lacks numbers that are settled here. What it once acked is offered again; the rest is given up.
-    const again = this.host.outbox.reoffer(
-      this.conv,
-      (entry) => entry.n >= from && entry.device === lowest.entry.device,
-    );
-    if (again.length > 0) return this.offerAgain(again);
+    if (this.offerLostAgain(from)) return;
     void this.recovery.skip(from, lowest.entry.n - 1);
+  }
+
+  /** What the server once acked of the numbers from `from` on, and does not know any more. @param {number} from @returns {boolean} whether there is any */
+  offerLostAgain(from) {
+    const lowest = this.sends[0];
+    if (!lowest) return false;
+    const { device } = lowest.entry;
+    const again = this.host.outbox.reoffer(this.conv, (entry) => entry.n >= from && entry.device === device);
+    if (again.length > 0) this.offerAgain(again);
+    return again.length > 0;
   }
 
   /** @param {Entry[]} entries acked once, lost by the server */

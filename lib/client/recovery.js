@@ -103,11 +103,15 @@ export class Recovery {
     });
   }
 
-  /** The server does not know this device: settle what it has, give up what is below the rest, go on. */
+  /**
+   * The server does not know this device: settle what it has, offer again what it had once acked and has lost, give up what is
+   * below, go on.
+   */
   reintroduce() {
     if (this.lane.busy) return Promise.resolve();
     return this.#alone(async () => {
       await this.#askStatus(this.lane.sends);
+      this.lane.offerLostAgain(1);
       const lowest = this.lane.sends[0];
       if (lowest && lowest.entry.n > 1)
         await this.lane.host.ask({ t: 'skip', conv: this.lane.conv, from: 1, to: lowest.entry.n - 1 });

@@ -244,15 +244,16 @@ export class Session {
   }
 
   /**
-   * @param {{ code: number, reason: string, error: Packet | null }} close
+   * @param {{ code: number, reason: string, error: Packet | null, helloIsDue: boolean }} close
    * @returns {'retry' | 'now' | EveryonceError}
    */
-  #onClose({ code, reason, error }) {
+  #onClose({ code, reason, error, helloIsDue }) {
     if (code === CLOSE.replaced && error?.code === 'stale_device') {
       void this.#renewDevice();
       return 'now';
     }
-    if (code === CLOSE.replaced) return new EveryonceError('REPLACED');
+    // The other one may be this client itself: a hello that it gave up, and that the store took behind the next.
+    if (code === CLOSE.replaced) return helloIsDue ? 'retry' : new EveryonceError('REPLACED');
     if (code === CLOSE.notAuthenticated) {
       this.#refusedTokens += 1;
       const told = error?.message ? `the server refused the token: ${error.message}` : undefined;

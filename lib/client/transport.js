@@ -18,6 +18,8 @@ import { backoff } from './clock.js';
 
 /** A connection that is not welcomed after this time is given up, ms. */
 const WELCOME_MS = 10_000;
+/** A hello that was given up unanswered may take effect so much later, where a store stood still meanwhile. */
+const LATE_HELLO_MS = 60_000;
 /** Output that waits in the socket, above which nothing more is offered to it, bytes. */
 const OUTPUT_BYTES = 1_048_576;
 
@@ -38,8 +40,9 @@ const OUTPUT_BYTES = 1_048_576;
  * @property {(welcome: Packet) => void} onWelcome
  * @property {(packet: Packet, bytes: number) => void} onPacket any packet after the welcome
  * @property {() => void} onLost a welcomed connection is over
- * @property {(close: { code: number, reason: string, error: Packet | null }) => 'retry' | 'now' | EveryonceError} onClose decides what
- *   follows a connection's end: try again after a back-off, at once, or give up with this error
+ * @property {(close: { code: number, reason: string, error: Packet | null, helloIsDue: boolean }) => 'retry' | 'now' | EveryonceError} onClose
+ *   decides what follows a connection's end: try again after a back-off, at once, or give up with this error. `helloIsDue`: an
+ *   earlier hello of this client went unanswered, and may only now have come to its end
  * @property {(error: EveryonceError) => void} onGivenUp
  * @property {(error: EveryonceError) => void} onBadPacket
  */
@@ -74,6 +77,10 @@ export class Transport {
   #retryTimer = null;
   /** After `bye`: not before this moment. */
   #notBefore = 0;
+  /** A hello is out, and not answered. */
+  #helloIsOut = false;
+  /** Until then a hello that was given up may still take effect at the server. */
+  #helloIsDueUntil = 0;
 
   /** @param {TransportOptions} options @param {TransportEvents} events */
   constructor(options, events) {
@@ -196,6 +203,7 @@ export class Transport {
       if (this.#socket === socket) handle(event);
     };
     socket.onopen = current(() => {
+      this.#helloIsOut = true;
       this.#put({ ...hello, t: 'hello', v: PROTOCOL_VERSION });
     });
     socket.onmessage = current((event) => this.#receive(event.data));
@@ -245,6 +253,7 @@ export class Transport {
   /** @param {Packet} welcome */
   #welcomed(welcome) {
     this.connection += 1;
+    this.#helloIsOut = false;
     if (Number.isSafeInteger(welcome.limits.frame) && welcome.limits.frame > 0) this.#frameLimit = welcome.limits.frame;
     this.#clearSilence();
     this.#watchSilence();
@@ -305,8 +314,10 @@ export class Transport {
   #closed(code, reason) {
     const error = this.#lastError;
     this.#socket = null;
+    if (code === CLOSE.replaced) this.#helloIsOut = false; // that is an answer
     this.#ended();
-    const next = this.#events.onClose({ code, reason, error });
+    const helloIsDue = this.#options.clock.now() < this.#helloIsDueUntil;
+    const next = this.#events.onClose({ code, reason, error, helloIsDue });
     if (next instanceof EveryonceError) return this.#giveUp(next);
     if (next === 'now') return void this.#open();
     this.#wait(reason || `closed with ${code}`, code === CLOSE.rateLimited);
@@ -337,6 +348,8 @@ export class Transport {
     this.#frame = [];
     this.#frameBytes = 0;
     this.#pinged = false;
+    if (this.#helloIsOut) this.#helloIsDueUntil = this.#options.clock.now() + LATE_HELLO_MS;
+    this.#helloIsOut = false;
     // A connection that lived longer than the wait for it counts as a sound one; so flapping is met with patience.
     if (this.state === 'online' && this.#options.clock.now() - this.#openedAt > this.#waitedMs) this.#attempt = 0;
     const wasOnline = this.state === 'online';

@@ -178,7 +178,7 @@ Outcome StorePackage(LogContext* context, Conversation* conversation, const Comm
     }
   }
   context->Touch(conversation);
-  if (!conversation->exists()) context->BeginEpoch(conversation);
+  context->BeginEpochIfDue(conversation);
   for (size_t i = 0; i < command.parts.size(); ++i) {
     Message message = MessageOf(command);
     message.mid = outcome.mids[i];
@@ -283,7 +283,7 @@ Outcome Store(LogContext* context, Conversation* conversation, Message message) 
   if (message.mid == 0) message.mid = context->NextMid();
   if (message.mid == 0) return Refusal(Code::kUnavailable, "the clock is beyond what message ids can hold");
   context->Touch(conversation);
-  if (!conversation->exists()) context->BeginEpoch(conversation);
+  context->BeginEpochIfDue(conversation);
   Status status = conversation->Append(&message, context->now_ms());
   if (!status.ok()) return Unavailable(status);
   ++context->counters.messages;

@@ -27,6 +27,9 @@ struct EmbeddedLogOptions {
   // The store may have lost the tail of its logs (an opened backup copy, a repaired store): a new epoch for every log,
   // before anything is told or added.
   bool new_epochs = false;
+  // A new epoch begins with the next message, as on Redis, and not when its log is next looked at: until then a
+  // position above head tells what was lost. Of use where this log stands for one on Redis.
+  bool late_epochs = false;
   RetentionOptions retention;
 };
 

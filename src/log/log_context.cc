@@ -96,7 +96,7 @@ Status LogContext::Find(std::string_view conv, Conversation** conversation) {
   std::unique_ptr<Conversation> loaded;
   Status status = Conversation::Load(&store_, conv, &loaded);
   if (!status.ok() || loaded == nullptr) return status;
-  if (loaded->exists() && loaded->generation() != generation_) {
+  if (loaded->exists() && loaded->generation() != generation_ && !options_.late_epochs) {
     status = Renew(conv, &loaded);
     if (!status.ok()) return status;
   }
@@ -197,6 +197,12 @@ Status LogContext::ConversationsOf(std::string_view user, std::string_view after
                      convs->emplace_back(user_key.substr(all.size()));
                      return convs->size() < limit;
                    });
+}
+
+void LogContext::BeginEpochIfDue(Conversation* conversation) {
+  if (!conversation->exists()) return BeginEpoch(conversation);
+  if (conversation->generation() == generation_) return;
+  conversation->BeginEpoch(std::max(conversation->epoch() + 1, generation_epoch_), generation_, now_ms_);
 }
 
 void LogContext::BeginEpoch(Conversation* conversation) {

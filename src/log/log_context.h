@@ -62,8 +62,9 @@ class LogContext {
   std::string NewToken(std::string_view user);
   // Whether the id is a token of this user that has not run out, and when it will.
   bool IsGoodToken(std::string_view user, std::string_view id, int64_t* expires_ms) const;
-  // Begins the first epoch of a conversation.
-  void BeginEpoch(Conversation* conversation);
+  // Before a message is added: begins the first epoch of a conversation, or, with late_epochs, that of a new
+  // generation.
+  void BeginEpochIfDue(Conversation* conversation);
   // The end of a group: keeps the durable reservation of message ids ahead of those given out.
   void StageMidReservation();
 
@@ -82,6 +83,7 @@ class LogContext {
 
  private:
   Status OpenTokens();
+  void BeginEpoch(Conversation* conversation);
   Status Renew(std::string_view conv, std::unique_ptr<Conversation>* loaded);
   Conversation* Cache(std::unique_ptr<Conversation> conversation);
 

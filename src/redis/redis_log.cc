@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "redis/redis_keys.h"
+#include "redis/redis_medium.h"
 
 namespace everyonce {
 namespace {
@@ -16,7 +17,7 @@ RedisLog::RedisLog(uv_loop_t* loop, RedisClientOptions client, RedisLogOptions o
     : loop_(loop),
       options_(std::move(options)),
       client_(loop, std::move(client)),
-      relay_(loop, &client_, options_.random ? options_.random() : 0, ForRelay()) {
+      relay_(std::make_unique<RedisMedium>(loop, &client_), options_.random ? options_.random() : 0, ForRelay()) {
   lease_timer_ = new uv_timer_t;
   uv_timer_init(loop_, lease_timer_);
   lease_timer_->data = this;

@@ -31,28 +31,26 @@ std::shared_ptr<const MemberList> With(const std::shared_ptr<const MemberList>& 
 
 }  // namespace
 
-RedisRelay::RedisRelay(uv_loop_t* loop, RedisClient* client, uint64_t origin, RedisRelayLog log)
-    : client_(client),
+RedisRelay::RedisRelay(std::unique_ptr<BellMedium> medium, uint64_t origin, RedisRelayLog log)
+    : medium_(std::move(medium)),
       origin_(origin),
       log_(std::move(log)),
-      subscriptions_(
-          loop, client, [this](uint32_t channel, std::string_view payload) { Said(channel, payload); },
-          [this](uint32_t channel, bool again) { Began(channel, again); }),
       watched_(kRedisPartitions),
       next_number_(kRedisPartitions, 1),
       expected_(kRedisPartitions) {
-  client_->OnTopology([this] { subscriptions_.Follow(); });
+  medium_->Listen([this](uint32_t channel, std::string_view payload) { Said(channel, payload); },
+                  [this](uint32_t channel, bool again) { Began(channel, again); });
 }
 
 uint32_t RedisRelay::channels() const { return kRedisPartitions; }
 uint32_t RedisRelay::ChannelOf(std::string_view name) const { return RedisPartitionOf(name); }
 
 void RedisRelay::Watch(uint32_t channel) {
-  if (++watched_[channel] == 1) subscriptions_.Subscribe(channel);
+  if (++watched_[channel] == 1) medium_->Subscribe(channel);
 }
 
 void RedisRelay::Unwatch(uint32_t channel) {
-  if (--watched_[channel] == 0) subscriptions_.Unsubscribe(channel);
+  if (--watched_[channel] == 0) medium_->Unsubscribe(channel);
 }
 
 void RedisRelay::Listen(Heard heard, Unsure unsure) {
@@ -62,7 +60,7 @@ void RedisRelay::Listen(Heard heard, Unsure unsure) {
 
 RelayCounters RedisRelay::counters() const {
   RelayCounters counters = counters_;
-  counters.subscriptions = subscriptions_.active();
+  counters.subscriptions = medium_->active();
   return counters;
 }
 
@@ -110,16 +108,13 @@ void RedisRelay::Send() {
 }
 
 void RedisRelay::Publish(uint32_t channel, Pending pending) {
-  const std::string name = RedisSubscriptions::NameOf(channel);
   const size_t bytes = pending.payload.size();
   pending_bytes_ -= bytes;
   under_way_bytes_ += bytes;
-  // Not again after a cut: it would come behind later ones, and what is lost is read.
-  client_->Command(SlotOfKey(name), {"SPUBLISH", name, std::move(pending.payload)}, false,
-                   [this, bytes, bells = pending.bells](const RedisResult& result) {
-                     under_way_bytes_ -= bytes;
-                     (result.status.ok() ? counters_.rung : counters_.dropped) += bells;
-                   });
+  medium_->Publish(channel, std::move(pending.payload), [this, bytes, bells = pending.bells](bool ok) {
+    under_way_bytes_ -= bytes;
+    (ok ? counters_.rung : counters_.dropped) += bells;
+  });
 }
 
 // --- in ---
@@ -184,45 +179,17 @@ bool RedisRelay::Resolve(Bell* bell) {
 // --- positions ---
 
 void RedisRelay::Heads(const std::vector<std::string>& convs, HeadsDone done) {
-  std::vector<std::string> keys;
-  keys.reserve(convs.size());
-  for (const std::string& conv : convs) keys.push_back(ConversationKeys(conv).Meta());
-  client_->RunScript(*FindLuaScript("heads"), keys, {},
-                     [this, count = convs.size(), done = std::move(done)](const RedisResult& result) {
-                       const std::vector<RedisReply>& reply = result.reply.elements;
-                       const bool ok = result.status.ok() && reply.size() == 2 * count;
-                       std::vector<Head> heads(ok ? count : 0);
-                       for (size_t i = 0; i < heads.size(); ++i) {
-                         (void)reply[2 * i].ToNumber(&heads[i].epoch);
-                         (void)reply[2 * i + 1].ToNumber(&heads[i].seq);
-                       }
-                       done(ok, std::move(heads));
-                       log_.wake();
-                     });
+  medium_->Heads(convs, [this, done = std::move(done)](bool ok, std::vector<Head> heads) {
+    done(ok, std::move(heads));
+    log_.wake();
+  });
 }
 
 void RedisRelay::People(const std::vector<std::pair<std::string, std::string>>& devices, PeopleDone done) {
-  std::vector<std::string> keys;
-  std::vector<std::string> arguments;
-  for (const auto& [user, device] : devices) {
-    keys.push_back(UserDevicesKey(user));
-    keys.push_back(UserIndexKey(user));
-    arguments.push_back(device);
-  }
-  client_->RunScript(*FindLuaScript("people"), keys, arguments,
-                     [this, count = devices.size(), done = std::move(done)](const RedisResult& result) {
-                       const std::vector<RedisReply>& reply = result.reply.elements;
-                       const bool ok = result.status.ok() && reply.size() == 2 * count;
-                       std::vector<Person> people(ok ? count : 0);
-                       for (size_t i = 0; i < people.size(); ++i) {
-                         uint64_t hello_ms = 0;
-                         (void)reply[2 * i].ToNumber(&hello_ms);
-                         people[i].hello_ms = static_cast<int64_t>(hello_ms);
-                         (void)reply[2 * i + 1].ToNumber(&people[i].conversations);
-                       }
-                       done(ok, std::move(people));
-                       log_.wake();
-                     });
+  medium_->People(devices, [this, done = std::move(done)](bool ok, std::vector<Person> people) {
+    done(ok, std::move(people));
+    log_.wake();
+  });
 }
 
 }  // namespace everyonce

@@ -11,8 +11,7 @@
 #include "log/log.h"
 #include "log/relay.h"
 #include "redis/bell_codec.h"
-#include "redis/redis_client.h"
-#include "redis/redis_subscriptions.h"
+#include "redis/bell_medium.h"
 
 namespace everyonce {
 
@@ -36,9 +35,9 @@ struct RedisRelayLog {
 // millions of subscriptions.
 class RedisRelay final : public Relay {
  public:
-  // `client` outlives it. `origin`: no other process has it.
-  RedisRelay(uv_loop_t* loop, RedisClient* client, uint64_t origin, RedisRelayLog log);
-  void Close() { subscriptions_.Close(); }
+  // `origin`: no other process has it.
+  RedisRelay(std::unique_ptr<BellMedium> medium, uint64_t origin, RedisRelayLog log);
+  void Close() { medium_->Close(); }
 
   uint32_t channels() const override;
   uint32_t ChannelOf(std::string_view name) const override;
@@ -64,10 +63,9 @@ class RedisRelay final : public Relay {
   void Began(uint32_t channel, bool again);
   void NoteNumber(uint32_t channel, const BellHeader& header, uint64_t count);
 
-  RedisClient* client_;
+  std::unique_ptr<BellMedium> medium_;
   uint64_t origin_;
   RedisRelayLog log_;
-  RedisSubscriptions subscriptions_;
   Heard heard_;
   Unsure unsure_;
   std::vector<uint32_t> watched_;      // how often, by channel

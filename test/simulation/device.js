@@ -130,12 +130,13 @@ export class Device {
     }
   }
 
-  /** Its process dies. @param {boolean} power cut: what was not synced is gone, too */
-  kill(power) {
+  /** Its process dies. @param {boolean} power cut: what was not synced is gone, too @param {boolean} [told] the server learns of it at once */
+  kill(power, told = true) {
     if (!this.client) return;
     for (const { conv, got } of this.client.conversations()) this.#places.set(conv, got);
     this.client = null;
-    this.#world.network.cut(this.label);
+    if (told) this.#world.network.cut(this.label);
+    else this.#world.network.abandon(this.label);
     if (power) this.disk.records.length = this.disk.synced;
     this.disk.synced = this.disk.records.length;
     this.#record('restart', {});

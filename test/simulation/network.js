@@ -1,5 +1,5 @@
 /**
- * A network in virtual time between clients and one simulated server: it delays, repeats, cuts, forgets to say that it cut
+ * A network in virtual time between clients and simulated servers: it delays, repeats, cuts, forgets to say that it cut
  * (then all that follows is lost), and lets one reader take its bytes slowly. A direction of a connection keeps its order, as TCP does; what a
  * client had on its way when it closed may still arrive.
  */
@@ -13,8 +13,17 @@ export class Network {
   throttled = new Map();
   sockets = new Set();
 
-  constructor({ clock, random, server, trace }) {
-    Object.assign(this, { clock, random, server, trace });
+  constructor({ clock, random, servers, trace }) {
+    Object.assign(this, { clock, random, servers, trace });
+  }
+
+  /** Whom a connection goes to: mostly one that is up, as a load balancer would have it. */
+  route() {
+    const { servers, random } = this;
+    if (servers.length === 1) return servers[0];
+    const up = servers.filter((server) => server.up);
+    const among = up.length > 0 && random() < 0.9 ? up : servers;
+    return among[Math.floor(random() * among.length)];
   }
 
   /** @param {string} user @param {() => boolean} alive whether the process that dials still runs */
@@ -32,9 +41,19 @@ export class Network {
     for (const socket of [...this.sockets]) if (user === undefined || socket.user === user) socket.cut();
   }
 
-  /** The server's process is gone. @param {boolean} told whether its peers learn of it */
-  serverDied(told) {
-    for (const socket of [...this.sockets]) socket.serverDied(told);
+  /** A client is gone, and nobody tells its server; what it had on its way arrives. @param {string} user */
+  abandon(user) {
+    for (const socket of [...this.sockets]) if (socket.user === user) socket.abandon();
+  }
+
+  /** A server's process is gone. @param {boolean} told whether its peers learn of it */
+  serverDied(server, told) {
+    for (const socket of [...this.sockets]) if (socket.server === server) socket.serverDied(told);
+  }
+
+  /** Whether this user has a connection to another server. */
+  isElsewhere(user, server) {
+    return [...this.sockets].some((socket) => socket.user === user && socket.server !== server);
   }
 
   calm() {
@@ -56,13 +75,14 @@ class Socket {
   #lagging = false;
 
   constructor(network, user, alive) {
-    Object.assign(this, { network, user, alive });
+    const server = network.route();
+    Object.assign(this, { network, user, alive, server });
     network.sockets.add(this);
     this.#later('down', () => {
-      if (network.faults.refuse || !network.server.up) return this.#clientEnds(1006);
+      if (network.faults.refuse || !server.up) return this.#clientEnds(1006);
       this.#state = 'open';
       this.#serverEnd = 'open';
-      this.#id = network.server.connections.opened(this.#edge(), { headers: {} });
+      this.#id = server.connections.opened(this.#edge(), { headers: {} });
       this.onopen?.({});
     });
   }
@@ -87,6 +107,11 @@ class Socket {
   cut() {
     this.#atServer(() => this.#serverEnds(1006), true);
     this.#clientEnds(1006);
+  }
+
+  abandon() {
+    if (this.#state === 'open') this.#halfOpen();
+    else this.cut();
   }
 
   serverDied(told) {
@@ -114,12 +139,12 @@ class Socket {
     if (this.#serverEnd !== 'open') return;
     this.#serverEnd = 'closed';
     this.network.sockets.delete(this);
-    if (this.network.server.up) this.network.server.connections.closed(this.#id, code);
+    if (this.server.up) this.server.connections.closed(this.#id, code);
   }
 
   /** @param {() => void} act @param {boolean} now */
   #atServer(act, now) {
-    const { server } = this.network;
+    const { server } = this;
     const { life } = server;
     if (this.#serverEnd === 'none') this.network.sockets.delete(this);
     else if (now) act();
@@ -130,7 +155,7 @@ class Socket {
   #arrives(bytes) {
     if (this.#serverEnd !== 'open') return;
     if (this.#paused !== 0) this.#held.push(bytes);
-    else this.network.server.connections.frame(this.#id, bytes);
+    else this.server.connections.frame(this.#id, bytes);
   }
 
   #frame(direction, deliver, text) {
@@ -190,7 +215,8 @@ class Socket {
   }
 
   #lag() {
-    const { server, trace } = this.network;
+    const { server } = this;
+    const { trace } = this.network;
     const lagging = this.#queued > server.bufferedBytes;
     if (lagging === this.#lagging || this.#serverEnd !== 'open' || !server.up) return;
     this.#lagging = lagging;
@@ -201,6 +227,7 @@ class Socket {
   #serverCloses(code) {
     if (this.#serverEnd !== 'open') return;
     this.network.trace.count(`close ${code}`);
+    if (code === 4409 && this.network.isElsewhere(this.user, this.server)) this.network.trace.count('takeover');
     this.#later('down', () => this.#clientEnds(code));
     this.#serverEnds(code);
   }
@@ -208,7 +235,7 @@ class Socket {
   #resume(reason) {
     this.#paused &= ~reason;
     while (this.#paused === 0 && this.#held.length > 0 && this.#serverEnd === 'open') {
-      this.network.server.connections.frame(this.#id, this.#held.shift());
+      this.server.connections.frame(this.#id, this.#held.shift());
     }
   }
 

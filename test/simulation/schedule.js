@@ -1,10 +1,17 @@
 /** A random life of a deployment, drawn from one seed: load, faults of every kind, then quiet, and the verdict. */
 import { isClean } from '../../lib/checker/judge.js';
 import { seeded } from '../lib/client/fake/clock.js';
+import { actShared, drawSharedWorld, drawStoreFaults } from './shared-schedule.js';
 import { World } from './world.js';
 
 /** The steps of a schedule. Each is drawn from a seed of its own, so that any of them can be left out. */
 export const ALL_STEPS = Array.from({ length: 60 }, (_, step) => step);
+
+/** Share of the seeds with several servers on one store. */
+const SHARED = 0.4;
+
+/** @param {number} seed whether it is one with several servers */
+export const isShared = (seed) => seeded(seed ^ 0x5a4ed)() < SHARED;
 
 /**
  * @param {number} seed
@@ -14,7 +21,7 @@ export const ALL_STEPS = Array.from({ length: 60 }, (_, step) => step);
  */
 export async function runSeed(seed, { keep = false, steps = ALL_STEPS } = {}) {
   const chance = seeded(seed ^ 0x5eed);
-  const world = new World(seed, {
+  const options = {
     keep,
     server: {
       window: chance() < 0.5 ? 256 : 4 + Math.floor(chance() * 12),
@@ -26,9 +33,11 @@ export async function runSeed(seed, { keep = false, steps = ALL_STEPS } = {}) {
       packageTimeout: 200 + chance() * 1_000,
     },
     client: { ackTimeout: 200 + chance() * 800, retries: 1 + Math.floor(chance() * 3) },
-  });
+  };
+  const shared = isShared(seed) ? drawSharedWorld(seed, chance, options) : null;
+  const world = shared ?? new World(seed, options);
   await world.begin();
-  await world.backUp();
+  if (!shared) await world.backUp();
   world.kind = chance() < 0.15 ? 'backups' : chance() < 0.2 ? 'outboxes' : 'usual';
   const began = world.clock.now();
   Object.assign(world.network.faults, {
@@ -43,9 +52,11 @@ export async function runSeed(seed, { keep = false, steps = ALL_STEPS } = {}) {
     throwingHandler: chance() * 0.03,
     outboxFails: chance() < 0.2 ? 0.01 : 0,
   });
+  if (shared) drawStoreFaults(shared, chance);
   for (const step of steps) {
     world.trace.note(`step ${step}`);
-    await act(world, seeded(seed * ALL_STEPS.length + step));
+    const own = seeded(seed * ALL_STEPS.length + step);
+    await (shared ? actShared(shared, own) : act(world, own));
   }
   await world.settle();
   await world.readLog();

@@ -1,6 +1,6 @@
 /**
- * The server of a simulation: the shipped connection code (lib/server) and the native engine on its log, on a disk that can
- * fail, all on this thread and in virtual time.
+ * A server of a simulation: the shipped connection code (lib/server) and the native engine on its log, on a disk that can
+ * fail or on a store that it shares with others, all on this thread and in virtual time.
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,7 @@ import { EDGE } from '../../lib/server/defaults.js';
 import { Wheel } from '../../lib/server/wheel.js';
 
 const ADDON = fileURLToPath(new URL('../../build/Release/everyonce_simulation.node', import.meta.url));
+export const native = createRequire(import.meta.url)(ADDON);
 
 export class Server {
   /** Output waiting in a socket, above which its connection lags, bytes; small, so that it is reached. */
@@ -21,13 +22,15 @@ export class Server {
   clockOffsetMs = 0;
   #native;
   #start;
+  /** @type {Map<string, number>} */
+  #counted = new Map();
   #requests = new Map();
   #lastRequest = 0;
 
-  constructor({ clock, random, trace, options }) {
-    const { Simulation } = createRequire(import.meta.url)(ADDON);
-    Object.assign(this, { clock, random, trace });
-    this.#native = new Simulation(options);
+  /** `shared`: the store that it shares (shared-store.js). */
+  constructor({ clock, random, trace, options, shared = null }) {
+    Object.assign(this, { clock, random, trace, shared });
+    this.#native = new native.Simulation({ ...options, ...shared?.join(this) });
     this.#start = clock.now();
   }
 
@@ -56,7 +59,7 @@ export class Server {
       refused: () => {},
     });
     this.connections.connect(/** @type {any} */ (this.#engineOf(life)));
-    this.#stepSoon();
+    this.stepSoon();
     return true;
   }
 
@@ -64,8 +67,9 @@ export class Server {
   crash({ kept = 0, told = true } = {}, network) {
     if (!this.up) return;
     this.up = false;
+    this.#gather();
     this.#native.crash(kept);
-    network.serverDied(told);
+    network.serverDied(this, told);
     this.trace.note('server crash');
     this.trace.count('crash');
   }
@@ -92,8 +96,15 @@ export class Server {
     this.#native.failReads(failing);
   }
 
+  /** What its engine has counted, in all its lives. @returns {Map<string, number>} */
   stats() {
-    return this.#native.stats();
+    if (this.up) this.#gather();
+    return this.#counted;
+  }
+
+  #gather() {
+    for (const [name, times] of Object.entries(this.#native.stats()))
+      this.#counted.set(name, (this.#counted.get(name) ?? 0) + times);
   }
 
   /**
@@ -116,7 +127,7 @@ export class Server {
       (...args) => {
         if (!this.up || this.life !== life) return;
         this.#native[name](...args);
-        this.#stepSoon();
+        this.stepSoon();
       };
     return {
       open: call('open'),
@@ -126,7 +137,7 @@ export class Server {
       submit: (bytes, index, count) => {
         if (!this.up || this.life !== life) return count;
         this.#native.submit(Buffer.from(bytes), index, count, ...this.#times());
-        this.#stepSoon();
+        this.stepSoon();
         return count;
       },
     };
@@ -138,7 +149,7 @@ export class Server {
   }
 
   /** The engine thread gets to it a moment later, with whatever came until then: group commit. */
-  #stepSoon() {
+  stepSoon() {
     if (this.stepping) return;
     this.stepping = true;
     this.clock.setTimeout(() => {
@@ -148,9 +159,11 @@ export class Server {
   }
 
   #step() {
+    this.shared?.sync();
     const [bytes, index] = this.#native.step(...this.#times());
     dispatch(bytes, index, this.#receiver);
     this.#arm();
+    this.shared?.arm();
   }
 
   #receiver = {

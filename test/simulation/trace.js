@@ -33,9 +33,9 @@ export class Trace {
     for (const [pattern, name] of RARE) for (const match of text.matchAll(pattern)) this.count(name(match));
   }
 
-  /** @param {string} name */
-  count(name) {
-    this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+  /** @param {string} name @param {number} [times] */
+  count(name, times = 1) {
+    if (times > 0) this.counts.set(name, (this.counts.get(name) ?? 0) + times);
   }
 
   /** @returns {string} of all that was noted */

@@ -1,7 +1,7 @@
-/** One simulated deployment: a server, devices of some users, a network between them, and what happened. */
+/** One simulated deployment: a server or several, devices of some users, a network between them, and what happened. */
 import { History, hashBody } from '../../lib/checker/history.js';
 import { judge } from '../../lib/checker/judge.js';
-import { VirtualClock, seeded } from '../lib/client/fake/clock.js';
+import { VirtualClock, seeded, settled } from '../lib/client/fake/clock.js';
 import { Device, nameOf } from './device.js';
 import { Network } from './network.js';
 import { Server } from './server.js';
@@ -13,7 +13,9 @@ const USERS = ['alice', 'bob', 'carol'];
 /** Seconds after the last fault within which everything must have come true. */
 const SETTLE_S = 300;
 /** Messages of a conversation that a store may lose at once: of the last 64 a client knows what it has handled, and sends its own again. */
-const KNOWN_AGAIN = 25;
+export const KNOWN_AGAIN = 25;
+/** A server that has not answered by then does not. */
+const MAX_ANSWER_MS = 5_000;
 
 export class World {
   clock = new VirtualClock();
@@ -43,13 +45,33 @@ export class World {
     this.random = seeded(seed);
     this.trace = new Trace(this.clock, options.keep === true);
     const { clock, random, trace } = this;
-    this.server = new Server({ clock, random, trace, options: { seed, ...options.server } });
-    this.network = new Network({ clock, random, server: this.server, trace });
+    this.servers = this.makeServers({ seed, ...options.server });
+    this.network = new Network({ clock, random, servers: this.servers, trace });
+  }
+
+  /** @param {Record<string, any>} options @returns {Server[]} */
+  makeServers(options) {
+    const { clock, random, trace } = this;
+    return [new Server({ clock, random, trace, options })];
+  }
+
+  /** One that is up, where there is one. */
+  get server() {
+    return this.servers.find((server) => server.up) ?? this.servers[0];
+  }
+
+  /** Asks one server as a user, or with '' as the system. @param {string} user @param {Record<string, unknown>} packet @returns {Promise<Record<string, any>>} */
+  async ask(user, packet) {
+    const given = { answer: /** @type {Record<string, any> | null} */ (null) };
+    void this.server.request(user, packet).then((answer) => Object.assign(given, { answer }));
+    await settled();
+    for (let waited = 0; given.answer === null && waited < MAX_ANSWER_MS; waited += 5) await this.clock.advance(5);
+    return given.answer ?? { t: 'error', code: 'unavailable' };
   }
 
   async begin() {
-    this.server.start();
-    const made = await this.server.request('alice', { t: 'create', rid: 1, conv: GROUP, members: USERS });
+    for (const server of this.servers) server.start();
+    const made = await this.ask('alice', { t: 'create', rid: 1, conv: GROUP, members: USERS });
     if (made.t !== 'ok') throw new Error(`no group: ${JSON.stringify(made)}`);
     for (const user of ['alice', 'alice', 'bob', 'bob', 'carol']) {
       const label = `${user}-${this.devices.length}`;
@@ -66,16 +88,14 @@ export class World {
     else this.errors.push(`${device.label}: ${error?.code} ${error?.message}`);
   }
 
-  /** Another connection of the same device took over: here, always a late one of an earlier life. @param {Device} device */
+  /** Nobody else has this device: one that is told so would stand still for ever. @param {Device} device */
   replaced(device) {
-    this.trace.count('replaced');
-    const { life } = device;
-    this.clock.setTimeout(() => device.life === life && device.client && device.client.connect().catch(() => {}), 500);
+    this.errors.push(`${device.label}: replaced, by nobody`);
   }
 
   /** The group's creator takes carol out, or in again. @param {'add' | 'remove'} t */
   async changeMembers(t) {
-    if (this.server.up) await this.server.request('alice', { t, rid: 1, conv: GROUP, members: ['carol'] });
+    if (this.server.up) await this.ask('alice', { t, rid: 1, conv: GROUP, members: ['carol'] });
   }
 
   /** @param {Device} device @param {number} ms until it is there again */
@@ -124,7 +144,7 @@ export class World {
   async #newest(conv) {
     this.server.failReads(false);
     for (let tries = 0; tries < 30; tries++) {
-      const page = await this.server.request('', { t: 'history', rid: 1, conv, limit: 1 });
+      const page = await this.ask('', { t: 'history', rid: 1, conv, limit: 1 });
       if (page.t === 'page' || page.code === 'unknown_conv') return page.items?.[0];
       await this.clock.advance(1_000);
     }
@@ -135,9 +155,7 @@ export class World {
   async settle() {
     this.network.calm();
     Object.assign(this.faults, { slowHandler: 0, throwingHandler: 0, outboxFails: 0 });
-    this.server.failReads(false);
-    this.server.failWrite(0, false, 0);
-    if (!this.server.start()) throw new Error('the store does not open');
+    this.repair();
     for (const device of this.devices) if (!device.client) device.start();
     await this.clock.advance(5_000);
     await this.changeMembers('add');
@@ -147,12 +165,19 @@ export class World {
     this.errors.push(...(await this.#unsettled()));
   }
 
+  /** The servers and their store are well again. */
+  repair() {
+    this.server.failReads(false);
+    this.server.failWrite(0, false, 0);
+    if (!this.server.start()) throw new Error('the store does not open');
+  }
+
   /** Who is not done, judged by what the server's log holds. @returns {Promise<string[]>} */
   async #unsettled() {
     /** @type {Map<string, number>} */
     const heads = new Map();
     for (const conv of [DM, GROUP]) {
-      const page = await this.server.request('', { t: 'history', rid: 1, conv, limit: 1 });
+      const page = await this.ask('', { t: 'history', rid: 1, conv, limit: 1 });
       if (page.t !== 'page' && page.code !== 'unknown_conv') return [`the server answers ${page.code} at the end`];
       heads.set(conv, page.items?.[0]?.seq ?? 0);
     }
@@ -173,7 +198,7 @@ export class World {
     for (const user of USERS) {
       for (const conv of user === 'carol' ? [GROUP] : [DM, GROUP]) {
         for (let after = 0; ;) {
-          const page = await this.server.request(user, { t: 'history', rid: 1, conv, after, limit: 200 });
+          const page = await this.ask(user, { t: 'history', rid: 1, conv, after, limit: 200 });
           if (page.t === 'error' && page.code === 'unknown_conv') break;
           if (page.t !== 'page') throw new Error(`no history: ${JSON.stringify(page)}`);
           for (const item of page.items) this.#read(user, item);

@@ -381,6 +381,20 @@ describe('client: recovery of a producer', () => {
     assert.deepEqual(alice.outbox(), []);
   });
 
+  it('what a server has lost that does not know the device any more is offered again, not given up', async () => {
+    const { clock, server, network, makeClient, online } = makeWorld();
+    const alice = makeClient('alice');
+    await online(alice);
+    for (const body of ['a', 'b']) alice.send(DM, body);
+    await clock.advance(100);
+    forget(server.conversation(DM), 0);
+    alice.send(DM, 'c');
+    await clock.advance(1_000);
+    assert.deepEqual(server.conversation(DM).messages.map(({ body, n }) => [body, n]), [['a', 1], ['b', 2], ['c', 3]]); // prettier-ignore
+    assert.deepEqual(received(network, 'skip'), []);
+    assert.deepEqual(alice.outbox(), []);
+  });
+
   it('a number that was settled without a message is skipped where the server waits for it', async () => {
     const { clock, server, network, makeClient, online } = makeWorld();
     const alice = makeClient('alice');
@@ -744,6 +758,27 @@ describe('client: connection', () => {
       first.of('error').map(({ code }) => code),
       ['REPLACED'],
     );
+  });
+
+  it('takes a 4409 that its own late hello may have caused for no replacement, and only that', async () => {
+    const { clock, server, network, makeClient, online } = makeWorld();
+    const client = makeClient('alice', { device: 'phone' });
+    // The first hello gets no answer; the connection is given up, and the second is welcomed.
+    network.faults.drop = 1;
+    const connecting = client.connect();
+    await clock.advance(8_000);
+    network.faults.drop = 0;
+    await clock.advance(10_000);
+    await connecting;
+    assert.equal(client.state, 'online');
+    // Now the store comes to the first: for the server that is the later connection.
+    for (const connection of [...server.connections]) connection.end(4409);
+    await clock.advance(30_000);
+    assert.deepEqual([client.state, client.of('error')], ['online', []]);
+    await clock.advance(60_000);
+    await online(makeClient('alice', { device: 'phone' }));
+    await clock.advance(30_000);
+    assert.equal(client.state, 'replaced');
   });
 
   it('honours bye: stays until the server leaves, comes back when told', async () => {

@@ -1,6 +1,7 @@
 // Bells between processes, over real servers.
 
 #include "redis/redis_relay.h"
+#include "redis/redis_subscriptions.h"
 
 #include <gtest/gtest.h>
 

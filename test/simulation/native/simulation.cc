@@ -8,6 +8,8 @@
 
 #include "engine/engine.h"
 #include "log/embedded_log.h"
+#include "native/shared_log.h"
+#include "native/shared_store_object.h"
 #include "support/fault_kv.h"
 
 namespace everyonce {
@@ -21,7 +23,9 @@ uint32_t Integer(const Napi::Object& object, const char* field, uint32_t otherwi
 }
 
 // A server process that can be killed and started again on what its disk kept.
-//   new Simulation({ seed, frame, body, window, page, rate, packageTimeout, redelivery, authorize })
+//   new Simulation({ seed, frame, body, window, page, rate, packageTimeout, redelivery, authorize, store, process,
+//   compare })
+// With `store` (a SharedStore), it is process number `process` on that, and has no disk of its own.
 // Times are (wall ms, steady ms) as given to each call that looks at them.
 class Simulation : public Napi::ObjectWrap<Simulation> {
  public:
@@ -40,7 +44,7 @@ class Simulation : public Napi::ObjectWrap<Simulation> {
 
   explicit Simulation(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Simulation>(info) {
     const auto object = info[0].As<Napi::Object>();
-    random_ = Integer(object, "seed", 1);
+    chance_ = simulation::Chance(Integer(object, "seed", 1));
     options_.limits.frame_bytes = Integer(object, "frame", 65536);
     options_.limits.body_bytes = Integer(object, "body", 16384);
     options_.limits.window = Integer(object, "window", 256);
@@ -49,6 +53,10 @@ class Simulation : public Napi::ObjectWrap<Simulation> {
     options_.package_timeout_ms = Integer(object, "packageTimeout", 5000);
     options_.redelivery_ms = Integer(object, "redelivery", 10'000);
     options_.authorize = object.Get("authorize").ToBoolean().Value();
+    options_.relaying.compare_ms = Integer(object, "compare", 15'000);
+    process_ = Integer(object, "process", 0);
+    options_.node = "node-" + std::to_string(process_);
+    if (object.Get("store").IsObject()) store_ = simulation::SharedStoreOf(object.Get("store").As<Napi::Object>());
   }
 
  private:
@@ -60,16 +68,16 @@ class Simulation : public Napi::ObjectWrap<Simulation> {
 
   // start(wall, steady, newEpochs) → whether the store could be opened
   Napi::Value Start(const Napi::CallbackInfo& info) {
+    if (store_ != nullptr) {
+      log_ = std::make_unique<simulation::SharedLog>(store_.get(), process_);
+      log_->OnAnswered([this] { store_->Wake(process_); });
+      engine_ = std::make_unique<Engine>(log_.get(), options_);
+      return Napi::Boolean::New(info.Env(), true);
+    }
     EmbeddedLogOptions log_options;
     log_options.now_ms = TimeOf(info, 0).wall_ms;
     log_options.new_epochs = info[2].ToBoolean().Value();
-    // splitmix64: the same seed, the same epochs, mids and keys.
-    log_options.random = [this] {
-      uint64_t z = (random_ += 0x9e3779b97f4a7c15ULL);
-      z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-      z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-      return z ^ (z >> 31);
-    };
+    log_options.random = [this] { return chance_.Next(); };
     Status status;
     log_ = OpenEmbeddedLog(std::make_unique<FaultKv>(disk_), std::move(log_options), &status);
     if (status.ok()) engine_ = std::make_unique<Engine>(log_.get(), options_);
@@ -176,11 +184,22 @@ class Simulation : public Napi::ObjectWrap<Simulation> {
     stats.Set("duplicates", static_cast<double>(counters.duplicates));
     stats.Set("redeliveries", static_cast<double>(counters.redeliveries));
     stats.Set("unavailable", static_cast<double>(counters.unavailable));
+    stats.Set("replaced", static_cast<double>(counters.replaced));
+    const RelayingCounters relaying = engine_->relaying_counters();
+    stats.Set("held", static_cast<double>(relaying.held));
+    stats.Set("gaps", static_cast<double>(relaying.gaps));
+    stats.Set("catchUps", static_cast<double>(relaying.catch_ups));
+    const RelayCounters relay = log_->relay() == nullptr ? RelayCounters() : log_->relay()->counters();
+    stats.Set("heard", static_cast<double>(relay.heard));
+    stats.Set("missed", static_cast<double>(relay.lost));
+    stats.Set("resubscriptions", static_cast<double>(relay.resubscriptions));
     return stats;
   }
 
   EngineOptions options_;
-  uint64_t random_ = 0;
+  simulation::Chance chance_{1};  // the same seed, the same epochs, mids and keys
+  std::shared_ptr<simulation::SharedStore> store_;
+  uint32_t process_ = 0;
   std::shared_ptr<FaultKv::Disk> disk_ = std::make_shared<FaultKv::Disk>();
   std::unique_ptr<MemoryKv> backup_;
   std::unique_ptr<Log> log_;
@@ -189,6 +208,7 @@ class Simulation : public Napi::ObjectWrap<Simulation> {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Simulation", Simulation::Define(env));
+  simulation::DefineSharedStore(env, exports);
   return exports;
 }
 
