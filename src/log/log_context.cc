@@ -201,13 +201,14 @@ Status LogContext::ConversationsOf(std::string_view user, std::string_view after
 
 void LogContext::BeginEpochIfDue(Conversation* conversation) {
   if (!conversation->exists()) return BeginEpoch(conversation);
-  if (conversation->generation() == generation_) return;
-  conversation->BeginEpoch(std::max(conversation->epoch() + 1, generation_epoch_), generation_, now_ms_);
+  if (conversation->generation() != generation_) BeginEpoch(conversation);
 }
 
 void LogContext::BeginEpoch(Conversation* conversation) {
   const uint64_t random = options_.random ? options_.random() : 0;
-  conversation->BeginEpoch(EpochTable::NewEpoch(conversation->epoch(), now_ms_, random), generation_, now_ms_);
+  // On Redis each process names epochs by its own clock; here, by that of the opening.
+  const int64_t at_ms = options_.late_epochs ? options_.now_ms : now_ms_;
+  conversation->BeginEpoch(EpochTable::NewEpoch(conversation->epoch(), at_ms, random), generation_, now_ms_);
 }
 
 void LogContext::StageMidReservation() {

@@ -16,6 +16,10 @@ const SOMETIMES = [
   ...['duplicate', 'gap', 'unknown_producer', 'unavailable', 'unknown_conv', 'package_incomplete', 'status', 'skip'],
   ...['gone back', 'truncated', 'voided', 'moved', 'old outbox', 'wiped outbox', 'conflict', 'new device'],
   ...['head', 'hole', 'reset', 'system.members', 'close 1013', 'close 4408', 'close 4409', 'close 4410'],
+  // Of several servers on one store.
+  ...['failover', 'tail lost', 'epoch', 'takeover', 'stale_device', 'store timed out', 'done unheard', 'done late'],
+  ...['not replicated', 'bell lost', 'bell repeated', 'bell late', 'missed bell', 'subscribed again', 'caught up'],
+  ...['held back', 'gap of bells'],
 ];
 /** Failing seeds, after which it ends. */
 const MAX_FAILED = 5;

@@ -1,6 +1,6 @@
 // The short form of `npm run simulate`: a few dozen lives of a deployment, and the proof that a seed is one run.
 import assert from 'node:assert/strict';
-import { runSeed } from './schedule.js';
+import { isShared, runSeed } from './schedule.js';
 
 const SEEDS = 30;
 /** What the seeds above must have met, or the load is too tame to show anything. */
@@ -19,17 +19,32 @@ const SOMETIMES = [
   'gone back',
   'truncated',
   'moved',
+  // Of several servers on one store.
+  'failover',
+  'tail lost',
+  'epoch',
+  'takeover',
+  'store timed out',
+  'bell lost',
+  'caught up',
+  'held back',
 ];
 
 describe('simulation', function () {
   this.timeout(240_000);
 
-  it('is one run for one seed, to the last byte', async () => {
-    const [first, again, other] = [await runSeed(7), await runSeed(7), await runSeed(8)];
-    assert.ok(first.trace.events > 100);
-    assert.equal(again.digest, first.digest);
-    assert.notEqual(other.digest, first.digest);
-  });
+  for (const [what, shared] of [
+    ['one server', false],
+    ['several servers on one store', true],
+  ]) {
+    it(`is one run for one seed, to the last byte, with ${what}`, async () => {
+      const [one, two] = Array.from({ length: SEEDS }, (_, i) => i + 1).filter((seed) => isShared(seed) === shared);
+      const [first, again, other] = [await runSeed(one), await runSeed(one), await runSeed(two)];
+      assert.ok(first.trace.events > 100);
+      assert.equal(again.digest, first.digest);
+      assert.notEqual(other.digest, first.digest);
+    });
+  }
 
   it(`loses, repeats, swaps and changes nothing in seeds 1 to ${SEEDS}, whatever fails`, async () => {
     /** @type {Map<string, number>} */

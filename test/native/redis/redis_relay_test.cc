@@ -1,7 +1,6 @@
 // Bells between processes, over real servers.
 
 #include "redis/redis_relay.h"
-#include "redis/redis_subscriptions.h"
 
 #include <gtest/gtest.h>
 
@@ -17,6 +16,7 @@
 #include "redis/redis_keys.h"
 #include "redis/redis_log.h"
 #include "redis/redis_server.h"
+#include "redis/redis_subscriptions.h"
 
 namespace everyonce::test {
 namespace {
