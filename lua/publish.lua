@@ -45,8 +45,10 @@ local function numbered(c, p, n, id, package)
   if text == nil or text == 'S' then return {'CONFLICT'} end
   if text == '' then return {'TOO_OLD'} end
   local a = parse_slot(text)
+  -- Moved from an embedded store (see producer.lua).
+  if a.kind == 'A' and string.sub(a.ids[1], 1, 1) == '#' then return {'TOO_OLD'} end
   for i, known in ipairs(a.ids) do
-    if known == id then
+    if known == id or known == '*' then
       if a.kind == 'A' then return duplicate(c, p, a.seq + i - 1, id) end
       return {'NACK', a.code, a.message}
     end

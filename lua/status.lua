@@ -1,7 +1,7 @@
 -- What is known of messages that a device sent under these ids. Writes nothing.
 --
 -- KEYS[1] meta  [2] log  [3] members  [4] senders  [5] older n of the device  [6…] per id, the window's key of it
--- ARGV[1] kind of conversation (d, g)  [2] user  [3] device  [4…] ids
+-- ARGV[1] kind of conversation (d, g)  [2] user  [3] device  [4…] per id: the id, its hash
 -- Replies: {UNKNOWN_CONV}, or {OK, stable, {id…} stored and removed since, with all that could be told, {id n seq epoch mid at}…}
 -- @include conversation
 -- @include producer
@@ -12,10 +12,11 @@ if not c.exists and not c.direct then return {'UNKNOWN_CONV'} end
 if not spans_of(c, user) then return {'UNKNOWN_CONV'} end
 local p = load_producer(KEYS[4], KEYS[5], who, c.floor)
 local unknown = {}
-local reply, wanted, left = {'OK', c.head > c.stable and '0' or '1', unknown}, {}, 0
-for i = 4, #ARGV do
+local reply, wanted, hashed, left = {'OK', c.head > c.stable and '0' or '1', unknown}, {}, {}, 0
+for i = 4, #ARGV, 2 do
   if not wanted[ARGV[i]] then left = left + 1 end
-  wanted[ARGV[i]] = KEYS[i + 2]
+  wanted[ARGV[i]] = KEYS[6 + (i - 4) / 2]
+  hashed['#' .. ARGV[i + 1]] = ARGV[i]
 end
 
 local function offer(seq, n, id)
@@ -33,7 +34,7 @@ end
 local function offer_slot(text, n)
   if not string.find(text, '^[AP]') then return end
   local a = parse_slot(text)
-  for i, id in ipairs(a.ids) do offer(a.seq + i - 1, n, id) end
+  for i, id in ipairs(a.ids) do offer(a.seq + i - 1, n, hashed[id] or id) end
 end
 
 for n = p.last, math.max(p.first, p.last - WINDOW + 1), -1 do

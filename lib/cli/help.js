@@ -27,6 +27,12 @@ who is it? one of
 everyonce backup --data DIR --to DIR2      copy the store, of a running server or a stopped one
 everyonce inspect --data DIR [CONVERSATION] [--json]   show what the store holds
 
+everyonce migrate --from DIR --to URL[,URL…] [options]   move a stopped server's store to Redis, and read it back
+  --durability replicas=N  so many replicas have all of it, too (0)
+  --dedup-window MS     the server's dedup.windowMs (${DEFAULTS.dedupWindowMs})
+  --yes                 without being asked
+  --json                the result as JSON
+
 everyonce dead-letters [list | show | replay | drop] [ID …] [options]   messages that a Consumer has given up
   --data DIR            of a running server or a stopped one (${DEFAULTS.data})
   --redis URL[,URL…]    in Redis instead

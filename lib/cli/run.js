@@ -5,6 +5,7 @@ import { backup } from './backup.js';
 import { deadLetters } from './dead-letters.js';
 import { HELP } from './help.js';
 import { inspect } from './inspect.js';
+import { migrate } from './migrate.js';
 import { complain, serve } from './serve.js';
 import { torture } from './torture.js';
 
@@ -15,7 +16,7 @@ export const EXIT = Object.freeze({ OK: 0, FAILED: 1, USAGE: 2 });
  * Commands that do one thing and end; false: it was done, and is not as it should be.
  * @type {Map<string, (args: string[], say: { out: (line: string) => void, err: (line: string) => void }) => Promise<unknown>>}
  */
-const TASKS = new Map(Object.entries({ backup, 'dead-letters': deadLetters, inspect, torture }));
+const TASKS = new Map(Object.entries({ backup, 'dead-letters': deadLetters, inspect, migrate, torture }));
 
 /**
  * @param {string[]} args what follows `everyonce`

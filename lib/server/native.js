@@ -151,8 +151,38 @@ const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);
 
 /** @typedef {new (options: { nodes: string[], cluster?: boolean, timeoutMs?: number }) => Redis} RedisConstructor */
 
+/**
+ * How much there is of what. Bytes are of the bodies of messages.
+ *
+ * @typedef {Record<'conversations' | 'messages' | 'bytes' | 'members' | 'senders' | 'acked' | 'read' | 'devices' | 'window' |
+ *   'tokens' | 'groups' | 'letters' | 'claims' | 'counters' | 'workers' | 'waiting', number>} MigrationCounts
+ */
+
+/**
+ * `keys` of about `ofKeys` were looked at in this step. `resumed`: it goes on with one that was broken off.
+ *
+ * @typedef {{ step: 'looking' | 'writing' | 'reading' | 'done', resumed: boolean, keys: number, ofKeys: number,
+ *   counts: MigrationCounts }} MigrationProgress
+ */
+
+/**
+ * Moves a store that no server has open to a Redis that holds none, for the command line. Opening takes the directory's
+ * lock; the store is not changed.
+ *
+ * @typedef {object} Migration
+ * @property {() => Promise<MigrationCounts>} run once: writes all of it and reads it back. Rejections are errors with `code`:
+ *   MIGRATION_REFUSED, MIGRATION_FAILED, REDIS_…, STORE_CORRUPT, CLOSED
+ * @property {() => MigrationProgress} progress
+ * @property {() => void} close breaks off what is under way, and lets the store go
+ */
+
+/**
+ * @typedef {new (options: { data: string, nodes: string[], cluster?: boolean, replicas: number, replicaTimeoutMs: number,
+ *   dedupWindowMs: number }) => Migration} MigrationConstructor
+ */
+
 /** @typedef {{ Engine: EngineConstructor, Redis: RedisConstructor, Store: StoreConstructor,
- *   StoreClient: StoreClientConstructor }} Addon */
+ *   StoreClient: StoreClientConstructor, Migration: MigrationConstructor }} Addon */
 
 /** @type {Addon | undefined} */
 let loaded;

@@ -8,6 +8,8 @@
 --   who=seq  `mid at id` of a message of the last 64 n that retention has removed
 -- Older n lie in a sorted set of their own, 64 to a member, `block` newline what became of each; blocks that were skipped
 -- whole have no member.
+-- `everyonce migrate` writes what an embedded store no longer knows: `*` for the id of something refused, whatever it was,
+-- and `#hash` for that of a message whose record is gone.
 local WINDOW = 64
 
 local function load_producer(senders, blocks, who, floor)

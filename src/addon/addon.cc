@@ -2,6 +2,7 @@
 
 #include "addon/bloom_object.h"
 #include "addon/engine_object.h"
+#include "addon/migration_object.h"
 #include "addon/package_object.h"
 #include "addon/redis_object.h"
 #include "addon/rotating_bloom_object.h"
@@ -17,6 +18,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("StoreClient", everyonce::StoreClient::Define(env));
   exports.Set("Store", everyonce::StoreObject::Define(env));
   exports.Set("Redis", everyonce::RedisObject::Define(env));
+  exports.Set("Migration", everyonce::MigrationObject::Define(env));
   exports.Set("Snowflake", everyonce::SnowflakeObject::Define(env));
   exports.Set("BloomFilter", everyonce::BloomObject::Define(env));
   exports.Set("RotatingBloom", everyonce::RotatingBloomObject::Define(env));

@@ -189,6 +189,13 @@ Status RocksKv::Checkpoint(const std::string& dir) {
   return CheckpointRocks(impl_->database->db.get(), impl_->options.dir, dir, kFormatVersion);
 }
 
+Status RocksKv::Fingerprint(std::string* text) const {
+  if (Status status = impl_->Usable(); !status.ok()) return status;
+  const rocksdb::Status read = impl_->database->db->GetDbIdentity(*text);
+  text->append("-").append(std::to_string(impl_->database->db->GetLatestSequenceNumber()));
+  return FromRocksStatus(read, impl_->options.dir, "reading its name");
+}
+
 bool RocksKv::durable() const { return impl_->options.fsync; }
 uint64_t RocksKv::syncs() const { return impl_->syncs; }
 const std::string& RocksKv::dir() const { return impl_->options.dir; }

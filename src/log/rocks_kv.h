@@ -73,6 +73,10 @@ class RocksKv final : public Kv {
   // Rewrites the tables of all spaces without what was removed. Waits for it: minutes on a large store.
   Status Compact();
 
+  // What tells this state of this store from every other one: as long as nobody writes, it stays the same, also when
+  // the store is closed and opened.
+  Status Fingerprint(std::string* text) const;
+
   RocksStats stats() const;
   const std::string& dir() const;
 

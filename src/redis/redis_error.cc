@@ -28,6 +28,8 @@ std::string_view RedisCodeName(RedisCode code) {
       return "REDIS_PROTOCOL";
     case RedisCode::kClosed:
       return "CLOSED";
+    case RedisCode::kHalfMoved:
+      return "MIGRATION_UNFINISHED";
   }
   return "unknown";  // a value that is no enumerator: only a broken caller can make one
 }

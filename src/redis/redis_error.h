@@ -21,6 +21,7 @@ enum class RedisCode : uint8_t {
   kWrongServer,     // too old, a Cluster where none was meant or the reverse, no primary among the addresses
   kProtocol,        // the other side does not speak Redis's protocol
   kClosed,          // never sent: the client is closed
+  kHalfMoved,       // what is there is half of what `everyonce migrate` was moving
 };
 
 // The name under which JavaScript throws it (lib/protocol/codes.js). Never empty.

@@ -51,5 +51,6 @@ std::string TokenUseKey(std::string_view token) { return Prefix(RedisPartitionOf
 std::string UserIndexKey(std::string_view user) { return Prefix(RedisPartitionOf(user)).append("u:").append(user); }
 std::string UserDevicesKey(std::string_view user) { return Prefix(RedisPartitionOf(user)).append("d:").append(user); }
 std::string WorkersKey() { return "eo:{workers}:leases"; }
+std::string MigrationKey() { return "eo:{migration}:state"; }
 
 }  // namespace everyonce

@@ -66,5 +66,7 @@ std::string TokenUseKey(std::string_view token);
 std::string UserIndexKey(std::string_view user);
 std::string UserDevicesKey(std::string_view user);
 std::string WorkersKey();
+// A hash: what `everyonce migrate` moves here. `state` moving | moved, `source` the store, `at` Unix ms.
+std::string MigrationKey();
 
 }  // namespace everyonce

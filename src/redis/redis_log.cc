@@ -84,14 +84,29 @@ void RedisLog::Open(OpenDone done) {
       const std::vector<RedisReply>& pair = result.reply.elements;
       const bool always = info.aof && pair.size() == 2 && pair[1].text == "always";
       safe_ = options_.replicas > 0 ? Safe::kReplicated : always ? Safe::kDisk : Safe::kMemory;
-      TakeLease([this, done, info](RedisStatus leased) {
-        if (!leased.ok()) return done(std::move(leased), info);
-        feed_->Start([this, done, info](RedisStatus started) {
-          if (!started.ok()) return done(std::move(started), info);
-          OpenTokens([done, info](RedisStatus signing) { done(std::move(signing), info); });
+      NeedWhole([this, done, info](RedisStatus whole) {
+        if (!whole.ok()) return done(std::move(whole), info);
+        TakeLease([this, done, info](RedisStatus leased) {
+          if (!leased.ok()) return done(std::move(leased), info);
+          feed_->Start([this, done, info](RedisStatus started) {
+            if (!started.ok()) return done(std::move(started), info);
+            OpenTokens([done, info](RedisStatus signing) { done(std::move(signing), info); });
+          });
         });
       });
     });
+  });
+}
+
+// Half of a store would be taken for all of it: heads without their messages, senders without their answers.
+void RedisLog::NeedWhole(std::function<void(RedisStatus)> done) {
+  const std::string key = MigrationKey();
+  client_.Command(SlotOfKey(key), {"HGET", key, "state"}, true, [done = std::move(done)](RedisResult result) {
+    if (!result.status.ok()) return done(std::move(result.status));
+    if (result.reply.text != "moving") return done({});
+    done({RedisCode::kHalfMoved,
+          "a store is being moved here, or that was broken off: run the same `everyonce migrate` "
+          "again to its end, or remove the keys eo:*"});
   });
 }
 

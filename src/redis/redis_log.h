@@ -126,6 +126,7 @@ class RedisLog final : public Log {
 
   void Run(const char* script, const std::vector<std::string>& keys, const std::vector<std::string>& arguments,
            Done done);
+  void NeedWhole(std::function<void(RedisStatus)> done);
   void TakeLease(std::function<void(RedisStatus)> done);
   void RenewLease();
   bool HasLease() const;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/identifiers.h"
+#include "core/producer_table.h"
 #include "redis/redis_group.h"
 #include "redis/redis_keys.h"
 #include "redis/redis_log.h"
@@ -394,6 +395,7 @@ void RedisLog::StatusOf(std::string_view conv, std::string_view user, std::strin
   for (const std::string& id : ids) {
     names.push_back(keys.Window(user, id));
     arguments.push_back(id);
+    arguments.push_back(std::to_string(HashOfId(id)));
   }
   RunRead("status", names, arguments,
           [this, ticket, name = std::string(conv), done = std::move(done)](const RedisResult& result) {

@@ -139,6 +139,37 @@ Status ReadOrders(const StoreRoom& room, const OfflineQuery& query, uint64_t fro
 
 }  // namespace
 
+bool DecodeOfflineEntry(std::string_view key, std::string_view value, OfflineEntry* entry) {
+  *entry = {};
+  if (key == kOrderKey) return true;
+  ByteReader named(key.substr(1));
+  entry->receiver = named.Bytes();
+  const uint8_t kind = named.Byte();
+  const std::string_view rest = named.rest();
+  ByteReader reader(value);
+  switch (kind) {
+    case 'm':
+      entry->kind = OfflineEntryKind::kItem;
+      entry->order = rest.size() == sizeof entry->order ? key::NumberAtEnd(rest) : 0;
+      return entry->order != 0 && DecodeItem(value, &entry->item);
+    case 'i': {
+      entry->kind = OfflineEntryKind::kName;
+      entry->item.msg_id = rest;
+      const uint8_t version = reader.Byte();
+      entry->order = reader.Varint();
+      entry->forget_at_ms = static_cast<int64_t>(reader.Varint());
+      return reader.AtEnd() && version == kVersion;
+    }
+    case 'c':
+      entry->kind = OfflineEntryKind::kCount;
+      entry->item.sender = rest;
+      entry->count = reader.Varint();
+      return reader.AtEnd();
+    default:
+      return kind == 's';
+  }
+}
+
 Status AppendOffline(const StoreRoom& room, std::string_view receiver, const OfflineItem& item, bool* added) {
   OfflineName name;
   uint64_t count = 0;

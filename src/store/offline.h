@@ -41,6 +41,18 @@ struct OfflinePage {
 // A page's items, together: at least one item always goes.
 inline constexpr size_t kMaxOfflinePageBytes = size_t{1} << 20;
 
+// A stored pair, for who walks over all of them. kOther: an index, made of the rest.
+enum class OfflineEntryKind : uint8_t { kItem, kName, kCount, kOther };
+struct OfflineEntry {
+  OfflineEntryKind kind = OfflineEntryKind::kOther;
+  std::string receiver;
+  OfflineItem item;          // kItem; kName: msg_id; kCount: sender
+  uint64_t order = 0;        // kItem, kName (0: it was acked)
+  uint64_t count = 0;        // kCount
+  int64_t forget_at_ms = 0;  // kName, where it was acked
+};
+[[nodiscard]] bool DecodeOfflineEntry(std::string_view key, std::string_view value, OfflineEntry* entry);
+
 // `added` false: the receiver has or had it. An acked name is remembered for keep_ms.
 Status AppendOffline(const StoreRoom& room, std::string_view receiver, const OfflineItem& item, bool* added);
 struct SenderCount {

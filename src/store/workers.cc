@@ -12,44 +12,47 @@ namespace {
 
 constexpr uint8_t kVersion = 1;
 
-struct WorkerRecord {
-  uint64_t fence = 0;
-  uint64_t generation = 0;
-  int64_t lease_ms = 0;
-  int64_t lease_until_ms = 0;
-  int64_t reserved_until_ms = 0;
-  std::string owner;
-
-  std::string Encode() const {
-    std::string bytes;
-    ByteWriter writer(&bytes);
-    writer.Byte(kVersion);
-    writer.Varint(fence);
-    writer.Varint(generation);
-    writer.Varint(static_cast<uint64_t>(lease_ms));
-    writer.Varint(static_cast<uint64_t>(lease_until_ms));
-    writer.Varint(static_cast<uint64_t>(reserved_until_ms));
-    writer.Raw(owner);
-    return bytes;
-  }
-  bool Decode(std::string_view bytes) {
-    ByteReader reader(bytes);
-    const uint8_t version = reader.Byte();
-    fence = reader.Varint();
-    generation = reader.Varint();
-    lease_ms = static_cast<int64_t>(reader.Varint());
-    lease_until_ms = static_cast<int64_t>(reader.Varint());
-    reserved_until_ms = static_cast<int64_t>(reader.Varint());
-    owner = reader.rest();
-    return reader.ok() && version == kVersion;
-  }
-};
-
 std::string WorkerKey(uint32_t worker) {
   return {'w', static_cast<char>(worker >> 8), static_cast<char>(worker & 0xff)};
 }
 
-Status Read(const StoreRoom& room, uint32_t worker, WorkerRecord* record, bool* found) {
+// The record of a grant that is still the worker's; null where it is not.
+Status ReadHeld(const StoreRoom& room, uint32_t worker, std::string_view owner, uint64_t fence, WorkerRecord* record,
+                bool* held) {
+  bool found = false;
+  Status status = ReadWorker(room, worker, record, &found);
+  *held = found && record->fence == fence && record->owner == owner;
+  return status;
+}
+
+}  // namespace
+
+std::string WorkerRecord::Encode() const {
+  std::string bytes;
+  ByteWriter writer(&bytes);
+  writer.Byte(kVersion);
+  writer.Varint(fence);
+  writer.Varint(generation);
+  writer.Varint(static_cast<uint64_t>(lease_ms));
+  writer.Varint(static_cast<uint64_t>(lease_until_ms));
+  writer.Varint(static_cast<uint64_t>(reserved_until_ms));
+  writer.Raw(owner);
+  return bytes;
+}
+
+bool WorkerRecord::Decode(std::string_view bytes) {
+  ByteReader reader(bytes);
+  const uint8_t version = reader.Byte();
+  fence = reader.Varint();
+  generation = reader.Varint();
+  lease_ms = static_cast<int64_t>(reader.Varint());
+  lease_until_ms = static_cast<int64_t>(reader.Varint());
+  reserved_until_ms = static_cast<int64_t>(reader.Varint());
+  owner = reader.rest();
+  return reader.ok() && version == kVersion;
+}
+
+Status ReadWorker(const StoreRoom& room, uint32_t worker, WorkerRecord* record, bool* found) {
   std::string value;
   Status status = room.table->Get(WorkerKey(worker), &value, found);
   if (!status.ok() || !*found) return status;
@@ -66,17 +69,6 @@ Status Read(const StoreRoom& room, uint32_t worker, WorkerRecord* record, bool* 
   return status;
 }
 
-// The record of a grant that is still the worker's; null where it is not.
-Status ReadHeld(const StoreRoom& room, uint32_t worker, std::string_view owner, uint64_t fence, WorkerRecord* record,
-                bool* held) {
-  bool found = false;
-  Status status = Read(room, worker, record, &found);
-  *held = found && record->fence == fence && record->owner == owner;
-  return status;
-}
-
-}  // namespace
-
 Status LeaseWorker(const StoreRoom& room, std::string_view owner, int64_t lease_ms, int64_t reserve_ms,
                    WorkerGrant* grant, int64_t* retry_ms) {
   *retry_ms = std::numeric_limits<int64_t>::max();
@@ -86,7 +78,7 @@ Status LeaseWorker(const StoreRoom& room, std::string_view owner, int64_t lease_
   for (uint32_t worker = 0; worker <= Snowflake::kMaxWorker && (!any || grant->used_until_ms > room.now_ms); ++worker) {
     WorkerRecord record;
     bool found = false;
-    Status status = Read(room, worker, &record, &found);
+    Status status = ReadWorker(room, worker, &record, &found);
     if (!status.ok()) return status;
     if (found && record.lease_until_ms > room.now_ms) {
       *retry_ms = std::min(*retry_ms, record.lease_until_ms - room.now_ms);

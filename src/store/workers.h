@@ -14,6 +14,20 @@ namespace everyonce {
 // In a store whose tail may be lost, every number that it knows counts as leased for one more lease, and nobody begins
 // below the store's own clock.
 
+struct WorkerRecord {
+  uint64_t fence = 0;
+  uint64_t generation = 0;
+  int64_t lease_ms = 0;
+  int64_t lease_until_ms = 0;
+  int64_t reserved_until_ms = 0;  // ids may have been made up to here
+  std::string owner;              // empty: given back
+
+  std::string Encode() const;
+  [[nodiscard]] bool Decode(std::string_view bytes);
+};
+// As it counts now: one of before the store's tail may have been lost is brought up to date.
+Status ReadWorker(const StoreRoom& room, uint32_t worker, WorkerRecord* record, bool* found);
+
 struct WorkerGrant {
   uint32_t worker = 0;
   uint64_t fence = 0;

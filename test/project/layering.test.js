@@ -23,6 +23,7 @@ const nativeRooms = {
     ours: /^src\/(core\/|redis\/|log\/(log|feed|relay)\.h)/,
     others: new RegExp(`${std}|${posix}|^hiredis/|^uv\\.h$`),
   },
+  'src/migrate': { ours: /^src\/(core|log|store|redis|migrate)\//, others: new RegExp(`${std}|^uv\\.h$`) },
   'src/engine': {
     ours: /^src\/(core\/|engine\/|log\/(log|feed|relay)\.h)/,
     others: new RegExp(`${std}|^boost/|^xxhash\\.h$`),

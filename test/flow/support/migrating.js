@@ -1,0 +1,93 @@
+// What the tests of `everyonce migrate` share.
+import { spawn } from 'node:child_process';
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, createServer as createTcpServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { createServer } from '../../../lib/server/server.js';
+import { redisCluster } from '../../support/redis.js';
+import { LIMITS } from './random-history.js';
+import { onCleanUp } from './servers.js';
+
+const BIN = fileURLToPath(new URL('../../../bin/everyonce.js', import.meta.url));
+
+/** Starts `everyonce` with these arguments. @returns what it said, when it has ended, with its exit code */
+export function run(...args) {
+  const child = spawn(process.execPath, [BIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = { out: '', err: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => (said.out += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (said.err += text));
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, ...said }));
+  onCleanUp(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  return { child, ended };
+}
+
+/** Runs `everyonce migrate` to its end. */
+export const migrateTo = (data, to, ...more) => run('migrate', '--from', data, '--to', to, '--yes', ...more).ended;
+
+/** Moves, and gives what was counted. */
+export async function migrate(data, to) {
+  const { code, out, err } = await migrateTo(data, to, '--json');
+  assert.equal(code, 0, err);
+  return JSON.parse(out);
+}
+
+/** A server in this process, that the test stops, or cleanUp. */
+export async function start({ port = 0, ...options }) {
+  const server = createServer({ insecure: true, limits: LIMITS, dedup: { tokens: 'accepted' }, ...options });
+  onCleanUp(() => server.close());
+  const listening = await server.listen(port);
+  return Object.assign(server, { port: listening.port });
+}
+
+/** @returns {Promise<string[]>} the masters of a Cluster without a key */
+export async function emptyCluster() {
+  const { ports, nodes } = await redisCluster();
+  for (const port of ports) {
+    const node = new Redis(port, '127.0.0.1');
+    await node.flushall();
+    node.disconnect();
+  }
+  return nodes;
+}
+
+/**
+ * Stands before a Redis and passes on so many bytes of what it is told; then nothing more.
+ *
+ * @param {number} port
+ * @param {number} bytes
+ * @returns {Promise<{ url: string, stuck: Promise<void> }>} `stuck` when there was more
+ */
+export async function stoppingProxy(port, bytes) {
+  let left = bytes;
+  /** @type {() => void} */
+  let stop = () => {};
+  const stuck = new Promise((resolve) => (stop = () => resolve(undefined)));
+  const sockets = new Set();
+  const proxy = createTcpServer((near) => {
+    const far = connect(port, '127.0.0.1');
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+    }
+    near.on('data', (chunk) => {
+      far.write(chunk.subarray(0, Math.max(0, left)));
+      left -= chunk.length;
+      if (left < 0) stop();
+    });
+    far.pipe(near);
+    near.on('close', () => far.destroy());
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  onCleanUp(() => {
+    for (const socket of sockets) socket.destroy();
+    proxy.close();
+  });
+  const { port: own } = /** @type {import('node:net').AddressInfo} */ (proxy.address());
+  return { url: `redis://127.0.0.1:${own}`, stuck };
+}
