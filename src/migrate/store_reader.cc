@@ -36,6 +36,7 @@ Status StoreReader::Corrupt(std::string_view key) const {
 
 Status StoreReader::Rewind(int64_t now_ms) {
   now_ms_ = now_ms;
+  if (first_ms_ == 0) first_ms_ = now_ms;
   counts_ = {};
   part_ = 0;
   from_.clear();

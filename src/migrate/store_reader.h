@@ -112,6 +112,7 @@ class StoreReader {
   int64_t window_ms_;
   bool restored_;
   int64_t now_ms_ = 0;
+  int64_t first_ms_ = 0;  // of the first walk: what is made of the time is the same in all
   uint64_t generation_ = 0;
   MigrationCounts counts_;
 

@@ -86,18 +86,18 @@ Status StoreReader::TakeClaim(std::string_view key, std::string_view value) {
 
 Status StoreReader::TakeCounter(std::string_view key) {
   StagedTable table(kv_);
-  const StoreRoom room = {.table = &table, .now_ms = now_ms_, .generation = generation_, .filter = nullptr};
+  const StoreRoom room = {.table = &table, .now_ms = first_ms_, .generation = generation_, .filter = nullptr};
   uint64_t last = 0;
   Status status = LastNumber(room, std::string(key), &last);
   if (!status.ok()) return status;
-  out_->Counter(KeyOf(key, "n"), last, now_ms_);
+  out_->Counter(KeyOf(key, "n"), last, first_ms_);
   ++counts_.counters;
   return status;
 }
 
 Status StoreReader::TakeWorker(std::string_view key, std::string_view value) {
   StagedTable table(kv_);
-  const StoreRoom room = {.table = &table, .now_ms = now_ms_, .generation = generation_, .filter = nullptr};
+  const StoreRoom room = {.table = &table, .now_ms = first_ms_, .generation = generation_, .filter = nullptr};
   WorkerRecord record;
   bool found = false;
   if (key.size() != 3 || value.empty()) return Corrupt(key);

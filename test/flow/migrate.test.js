@@ -176,7 +176,9 @@ describe('flow: migrate', function () {
       assert.match(end.err, message);
     };
     const server = await start({ data });
-    await refused(data, url, 1, new RegExp(`is open in process ${process.pid}\\b`));
+    await refused(data, url, 1, new RegExp(`is open in this process \\(${process.pid}\\)`));
+    const other = await run('migrate', '--from', data, '--to', url, '--yes').ended;
+    assert.deepEqual([other.code, other.err.includes(`is open in process ${process.pid};`)], [1, true], other.err);
     await server.close();
     await refused(makeDirectory(), url, 2, /--from must be a server's data directory; .* holds no store/);
     await refused(data, 'redis://127.0.0.1:1', 1, /Connection refused|can't be reached|ECONNREFUSED/i);

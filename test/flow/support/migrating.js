@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { connect, createServer as createTcpServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
+import { run as everyonce } from '../../../lib/cli/run.js';
 import { createServer } from '../../../lib/server/server.js';
 import { redisCluster } from '../../support/redis.js';
 import { LIMITS } from './random-history.js';
@@ -26,8 +27,13 @@ export function run(...args) {
   return { child, ended };
 }
 
-/** Runs `everyonce migrate` to its end. */
-export const migrateTo = (data, to, ...more) => run('migrate', '--from', data, '--to', to, '--yes', ...more).ended;
+/** `everyonce migrate` to its end, in this process, which begins sooner. */
+export async function migrateTo(data, to, ...more) {
+  const said = { out: '', err: '' };
+  const say = { out: (line) => (said.out += `${line}\n`), err: (line) => (said.err += `${line}\n`) };
+  const code = await everyonce(['migrate', '--from', data, '--to', to, '--yes', ...more], say);
+  return { code, ...said };
+}
 
 /** Moves, and gives what was counted. */
 export async function migrate(data, to) {
@@ -56,18 +62,21 @@ export async function emptyCluster() {
 }
 
 /**
- * Stands before a Redis and passes on so many bytes of what it is told; then nothing more.
+ * Stands before a Redis and passes on so many bytes of what it is told; then nothing more until it is to go on.
  *
  * @param {number} port
  * @param {number} bytes
- * @returns {Promise<{ url: string, stuck: Promise<void> }>} `stuck` when there was more
+ * @param {string} [before] stops before this word, too
+ * @returns {Promise<{ url: string, stuck: Promise<void>, goOn: () => void }>} `stuck` when there was more
  */
-export async function stoppingProxy(port, bytes) {
+export async function stoppingProxy(port, bytes, before) {
   let left = bytes;
   /** @type {() => void} */
   let stop = () => {};
   const stuck = new Promise((resolve) => (stop = () => resolve(undefined)));
   const sockets = new Set();
+  /** @type {(() => void)[]} */
+  const kept = [];
   const proxy = createTcpServer((near) => {
     const far = connect(port, '127.0.0.1');
     for (const socket of [near, far]) {
@@ -75,7 +84,11 @@ export async function stoppingProxy(port, bytes) {
       socket.on('error', () => {});
     }
     near.on('data', (chunk) => {
-      far.write(chunk.subarray(0, Math.max(0, left)));
+      const at = before === undefined ? -1 : chunk.indexOf(before);
+      if (at >= 0) left = Math.min(left, at);
+      const passed = Math.min(chunk.length, Math.max(0, left));
+      far.write(chunk.subarray(0, passed));
+      if (passed < chunk.length) kept.push(() => far.write(chunk.subarray(passed)));
       left -= chunk.length;
       if (left < 0) stop();
     });
@@ -89,5 +102,10 @@ export async function stoppingProxy(port, bytes) {
     proxy.close();
   });
   const { port: own } = /** @type {import('node:net').AddressInfo} */ (proxy.address());
-  return { url: `redis://127.0.0.1:${own}`, stuck };
+  const goOn = () => {
+    before = undefined;
+    left = Infinity;
+    for (const write of kept) write();
+  };
+  return { url: `redis://127.0.0.1:${own}`, stuck, goOn };
 }
