@@ -169,6 +169,8 @@ export class Recovery {
   #settleByStatus(sends, { found, unknown }) {
     const places = new Map(found.map((/** @type {any} */ place) => [place?.id, place]));
     for (const send of sends) {
+      // It was answered while the question was on its way, and may even wait again.
+      if (this.lane.byId.get(send.ids[0]) !== send) continue;
       const mine = send.ids.map((id) => /** @type {any} */ (places.get(id)));
       if (mine.every((place) => place)) {
         if (send.entry.device === this.lane.host.outbox.state.device)

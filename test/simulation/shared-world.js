@@ -15,6 +15,8 @@ const RARE = {
 
 export class SharedWorld extends World {
   #hasLost = false;
+  /** Servers name an epoch by their clocks, of which one may be fast; a history that is behind another in time has the higher one. */
+  #epochMs = 0;
 
   /** @param {Record<string, any>} options `servers`: how many; `replicated`: whether answers wait for the replica */
   makeServers({ servers, replicated, ...options }) {
@@ -32,7 +34,8 @@ export class SharedWorld extends World {
     const lossless = chance() < 0.1 || losing > KNOWN_AGAIN || (losing > 0 && this.#hasLost);
     const before = CONVS.map((conv) => ({ conv, ...shared.head(conv) }));
     const downMs = chance() * 3_000;
-    shared.failover({ lossless, downMs, wallMs: clock.now() + (chance() - 0.5) * 40_000 });
+    this.#epochMs = Math.max(this.#epochMs + 1, clock.now() + (chance() - 0.5) * 40_000);
+    shared.failover({ lossless, downMs, wallMs: this.#epochMs });
     const isLossy = !shared.replicated && !lossless && losing > 0;
     this.#hasLost ||= isLossy;
     for (const { conv, epoch } of before) {

@@ -395,6 +395,37 @@ describe('client: recovery of a producer', () => {
     assert.deepEqual(alice.outbox(), []);
   });
 
+  it('an answer to what became of a message that was acked, lost and offered again meanwhile is for nobody', async () => {
+    const { clock, server, network, makeClient, online } = makeWorld();
+    const alice = makeClient('alice', { handler: () => {} });
+    await online(alice);
+    alice.send(DM, 'a');
+    await clock.advance(1_000);
+    const [connection] = server.connections;
+    const { epoch } = server.conversation(DM);
+    network.faults.drop = 1;
+    const sent = outcomeOf(alice.send(DM, 'b', { id: 'the-second' }));
+    await clock.advance(50);
+    /** @param {Record<string, unknown>} packet the one that reaches the client; what that says to it is lost */
+    const tell = async (packet) => {
+      network.faults.drop = 0;
+      connection.send({ conv: DM, ...packet });
+      connection.flush();
+      network.faults.drop = 1;
+      await clock.advance(20);
+    };
+    await tell({ t: 'nack', id: 'the-second', n: 2, code: 'unknown_producer' });
+    const place = { id: 'the-second', n: 2, seq: 2, epoch, mid: '77', at: 1 };
+    await tell({ t: 'ack', ...place, safe: 'memory' });
+    assert.equal(sent.value?.seq, 2);
+    await tell({ t: 'epoch', epoch: epoch + 1, keep: 1 });
+    for (let rid = 1; rid < 9; rid++) await tell({ t: 'status', rid, found: [place], unknown: [] });
+    network.faults.drop = 0;
+    await clock.advance(120_000);
+    assert.deepEqual(alice.outbox(), []);
+    assert.deepEqual(server.conversation(DM).messages.map(({ body }) => body), ['a', 'b']); // prettier-ignore
+  });
+
   it('a number that was settled without a message is skipped where the server waits for it', async () => {
     const { clock, server, network, makeClient, online } = makeWorld();
     const alice = makeClient('alice');
