@@ -63,7 +63,7 @@
     {
       'target_name': 'everyonce',
       'dependencies': ['everyonce_core'],
-      'sources': ['<!@(node scripts/sources.mjs src/redis src/migrate src/runtime src/addon)'],
+      'sources': ['<!@(node scripts/sources.mjs src/redis src/tls src/migrate src/runtime src/addon)'],
       'libraries': ['-lhiredis'],
       'defines': ['NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED',
                   # A worker that is being terminated can take no exception: without this it would take the process along.

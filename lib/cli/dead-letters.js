@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { EveryonceError } from '../protocol/errors.js';
 import { DEFAULTS } from '../server/defaults.js';
 import { createServer } from '../server/server.js';
+import { REDIS_FLAGS, readRedisFlags } from './redis-flags.js';
 import { groupsOf, openGroups } from './store.js';
 import { timeOf, visible } from './text.js';
 
@@ -22,7 +23,7 @@ const MAX_SHOWN = 200;
  */
 export async function deadLetters(args, say) {
   const { act, ids, group, all, limit, json, data, redis } = read(args);
-  const groups = redis ? groupsOf(createServer({ redis: { nodes: redis }, insecure: true })) : await openGroups(data);
+  const groups = redis ? groupsOf(createServer({ redis, insecure: true })) : await openGroups(data);
   try {
     if (group === undefined) return await listGroups(groups, json, say);
     if (act === 'list') return await list(groups, { group, limit, json }, say);
@@ -49,7 +50,7 @@ function read(args) {
     args,
     options: {
       data: { type: 'string' },
-      redis: { type: 'string' },
+      ...REDIS_FLAGS,
       group: { type: 'string' },
       all: { type: 'boolean' },
       limit: { type: 'string', default: '100' },
@@ -60,7 +61,7 @@ function read(args) {
   });
   const [act = 'list', ...ids] = positionals;
   const { group, all = false, json = false, data = DEFAULTS.data } = values;
-  const redis = values.redis?.split(',').map((url) => url.trim());
+  const redis = readRedisFlags(values);
   const limit = Number(values.limit);
   need(ACTS.includes(act), 'dead-letters', `one of ${ACTS.join(', ')}, not ${act}`);
   need(Number.isInteger(limit) && limit >= 1, 'limit', 'a number from 1 on');

@@ -7,6 +7,9 @@ export const HELP = `everyonce serve [options]    run the server
   --path PATH           where WebSockets are opened (${DEFAULTS.path})
   --data DIR            directory of the embedded store (${DEFAULTS.data})
   --redis URL[,URL…]    keep everything in Redis instead: one server, or nodes of a Cluster, or a primary and its replicas
+  --redis-ca FILE       with rediss:// URLs: the certificates that are trusted, in PEM (those of Node)
+  --redis-cert FILE --redis-key FILE   our own certificate and its key, where Redis asks for them
+  --redis-servername NAME   the name in its certificates, where the addresses are numbers
   --restored            the store may have lost its end (a snapshot of the disk, a repair): begin new epochs, once
   --durability CLASS    disk: an acked message is synced to disk; memory: it survives a crash of the process, but the
                         last ones not a power cut (disk). With --redis: replicas=N have it before an ack
@@ -35,7 +38,7 @@ everyonce migrate --from DIR --to URL[,URL…] [options]   move a stopped server
 
 everyonce dead-letters [list | show | replay | drop] [ID …] [options]   messages that a Consumer has given up
   --data DIR            of a running server or a stopped one (${DEFAULTS.data})
-  --redis URL[,URL…]    in Redis instead
+  --redis URL[,URL…]    in Redis instead; --redis-ca and so on as above
   --group GROUP         whose; without, the groups are listed
   --all                 replay or drop all of them
   --limit N             list so many (100)

@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util';
 import { EveryonceError } from '../protocol/errors.js';
 import { createServer } from '../server/server.js';
+import { REDIS_FLAGS, REDIS_FLAG_OF, readRedisFlags } from './redis-flags.js';
 import { EXIT } from './run.js';
 
 /** @typedef {{ out: (line: string) => void, err: (line: string) => void }} Say */
@@ -21,7 +22,7 @@ const FLAGS = {
   rate: { type: 'string' },
   window: { type: 'string' },
   tokens: { type: 'string' },
-  redis: { type: 'string' },
+  ...REDIS_FLAGS,
   'retention-days': { type: 'string' },
   'retention-messages': { type: 'string' },
   'retention-until-acked': { type: 'boolean' },
@@ -39,6 +40,7 @@ const FLAG_OF = new Map([
   ['dedup.tokens', '--tokens'],
   ['retention.days', '--retention-days'],
   ['retention.messages', '--retention-messages'],
+  ...REDIS_FLAG_OF,
 ]);
 
 /**
@@ -79,14 +81,14 @@ export async function serve(args, say) {
 export function readFlags(args) {
   const { values } = parseArgs({ args, options: FLAGS, strict: true, allowPositionals: false });
   const flags = /** @type {Record<string, string | undefined>} */ (values);
-  const { origins, redis } = flags;
+  const { origins } = flags;
   return {
     port: integer(flags, 'port') ?? 0,
     host: flags.host ?? '',
     path: flags.path,
     options: {
       data: flags.data,
-      redis: redis === undefined ? undefined : { nodes: redis.split(',').map((url) => url.trim()) },
+      redis: readRedisFlags(flags),
       durability: readDurability(flags),
       jwtSecret: flags['jwt-secret'],
       jwks: flags.jwks,

@@ -16,7 +16,8 @@ export { Operation };
  * what it holds goes with the last that uses it. `redis`: one URL, or `nodes` of a Cluster or of a primary and its
  * replicas, as for createServer; all that name the same share a connection, which keeps the process alive until it is closed.
  *
- * @typedef {{ data: string } | { memory: true } | { redis: string | { nodes: string[], cluster?: boolean } } |
+ * @typedef {{ data: string } | { memory: true } | { redis: string | { nodes: string[], cluster?: boolean,
+ *   tls?: import('../server/redis-tls.js').TlsOptions } } |
  *   import('../server/server.js').Server} StoreOption
  */
 
@@ -83,8 +84,8 @@ function sourceOf(store) {
 /** @param {unknown} redis @returns {import('./redis/store.js').RedisPlace} */
 function placeOf(redis) {
   try {
-    const { nodes, cluster } = /** @type {any} */ (readRedis(redis, undefined));
-    return { nodes, cluster };
+    const { nodes, cluster, tls } = /** @type {any} */ (readRedis(redis, undefined));
+    return { nodes, cluster, tls };
   } catch (/** @type {any} */ error) {
     throw new EveryonceError('BAD_OPTION', `store.${error.message}`, { option: `store.${error.option}` });
   }

@@ -77,6 +77,9 @@ export const SERVER_CODES = Object.freeze({
   MIGRATION_FAILED: again('What was read back is not what was written; the same again writes it once more.'),
   MIGRATION_UNFINISHED: final('Redis holds half of a store: run the same everyonce migrate again, to its end.'),
   TLS_UNAVAILABLE: final('rediss:// needs TLS, which this build does not have.'),
+  REDIS_TLS: final(
+    'No TLS with this Redis: its certificate is not trusted or not in its name, it wants another of ours, or one side has no TLS.',
+  ),
   REDIS_UNREACHABLE: again('Redis can not be reached; nothing was done.'),
   REDIS_UNKNOWN: again('The connection to Redis was lost before the answer; the command may have been done.'),
   REDIS_TIMEOUT: again('Redis did not answer in time; the command may have been done.'),

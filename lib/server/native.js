@@ -149,7 +149,8 @@ const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);
  * @property {() => void} close rejects what is unanswered
  */
 
-/** @typedef {new (options: { nodes: string[], cluster?: boolean, timeoutMs?: number }) => Redis} RedisConstructor */
+/** @typedef {new (options: { nodes: string[], cluster?: boolean, timeoutMs?: number,
+ *   tls?: import('./redis-tls.js').TlsSettings }) => Redis} RedisConstructor */
 
 /**
  * How much there is of what. Bytes are of the bodies of messages.

@@ -26,8 +26,9 @@ import { readRedis } from './redis-options.js';
  * @typedef {object} ServerOptions
  * @property {string | null} [data] directory of the embedded store, default './data'; null is `memory: true`
  * @property {boolean} [memory] keep everything in memory only, for tests: nothing survives the process
- * @property {string | { nodes: string[], cluster?: boolean }} [redis] keep everything in Redis instead of `data`: one
- *   server's URL, or some nodes of a Cluster, or a primary and its replicas (docs/redis.md)
+ * @property {string | { nodes: string[], cluster?: boolean, tls?: import('./redis-tls.js').TlsOptions }} [redis] keep
+ *   everything in Redis instead of `data`: one server's URL, or some nodes of a Cluster, or a primary and its replicas
+ *   (docs/redis.md); rediss:// is TLS
  * @property {{ fsync?: boolean, replicas?: number, timeoutMs?: number }} [durability] fsync false: commits are not
  *   synced; acks then say `"safe":"memory"`, and a power cut may lose the last of them (a killed process does not).
  *   On Redis: `replicas` that must have a message within `timeoutMs` (1000) before it is acked

@@ -1,11 +1,13 @@
 // createServer's `redis` and what of `durability` belongs to it.
 
 import { EveryonceError } from '../protocol/errors.js';
+import { isTls, readTls } from './redis-tls.js';
 
 /**
  * @typedef {object} RedisSettings
  * @property {string[]} nodes URLs to begin at; who serves what is asked there
  * @property {boolean | undefined} cluster what it must be; undefined: either
+ * @property {import('./redis-tls.js').TlsSettings | undefined} tls undefined: redis://
  * @property {number} replicas that must have a message before it is acked
  * @property {number} replicaTimeoutMs after which it is not
  */
@@ -25,7 +27,7 @@ const isPlain = (value) => typeof value === 'object' && value !== null && !Array
 /**
  * The URLs themselves are read by the native client, which says what is wrong with one without showing its password.
  *
- * @param {unknown} redis a URL; or { nodes: URLs, cluster? }
+ * @param {unknown} redis a URL; or { nodes: URLs, cluster?, tls? }
  * @param {unknown} durability { replicas?, timeoutMs? }
  * @returns {RedisSettings | null} null: not on Redis
  * @throws {EveryonceError} BAD_OPTION
@@ -34,13 +36,16 @@ export function readRedis(redis, durability) {
   if (redis === undefined) return null;
   const given = typeof redis === 'string' ? { nodes: [redis], cluster: false } : redis;
   need(isPlain(given), 'redis', 'a URL like redis://127.0.0.1:6379, or { nodes: [URL, …] }');
-  const { nodes, cluster, ...rest } = /** @type {Record<string, unknown>} */ (given);
-  need(Object.keys(rest).length === 0, `redis.${Object.keys(rest)[0]}`, 'left out: redis has nodes, cluster');
+  const { nodes, cluster, tls, ...rest } = /** @type {Record<string, unknown>} */ (given);
+  need(Object.keys(rest).length === 0, `redis.${Object.keys(rest)[0]}`, 'left out: redis has nodes, cluster, tls');
   const good = Array.isArray(nodes) && nodes.length > 0 && nodes.length <= MAX_NODES;
   need(good, 'redis.nodes', `an array of 1 to ${MAX_NODES} URLs`);
   for (const node of /** @type {unknown[]} */ (nodes)) {
     need(typeof node === 'string' && /^rediss?:\/\//.test(node), 'redis', 'a URL like redis://127.0.0.1:6379');
   }
+  const secured = /** @type {string[]} */ (nodes).filter(isTls).length;
+  need(secured === 0 || secured === /** @type {string[]} */ (nodes).length, 'redis.nodes', 'all rediss://, or none');
+  need(tls === undefined || secured > 0, 'redis.tls', 'left out where the URLs are redis://: TLS is rediss://');
   need(cluster === undefined || typeof cluster === 'boolean', 'redis.cluster', 'true or false');
   const { replicas = 0, timeoutMs = DEFAULT_REPLICA_TIMEOUT_MS } = isPlain(durability) ? durability : {};
   const count = /** @type {number} */ (replicas);
@@ -55,6 +60,7 @@ export function readRedis(redis, durability) {
   return {
     nodes: /** @type {string[]} */ (nodes),
     cluster: /** @type {boolean | undefined} */ (cluster),
+    tls: secured > 0 ? readTls(tls) : undefined,
     replicas: count,
     replicaTimeoutMs: limit,
   };

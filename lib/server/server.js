@@ -376,9 +376,9 @@ export class Server extends EventEmitter {
       for (const warning of engine.warnings()) logger.warn({ redis: true }, `everyonce: ${warning}`);
       return engine;
     } catch (cause) {
-      const { code = '', message } = /** @type {NodeJS.ErrnoException} */ (cause);
+      const { code = '', message, field = '' } = /** @type {NodeJS.ErrnoException & { field?: string }} */ (cause);
       if (redis !== null && Object.hasOwn(SERVER_CODES, code)) {
-        throw new EveryonceError(code, message, { cause, option: 'redis' });
+        throw new EveryonceError(code, message, { cause, option: field.startsWith('redis.') ? field : 'redis' });
       }
       if (STORE_CODES.test(code)) throw new EveryonceError(code, message, { cause, data, option: 'data' });
       throw cause;

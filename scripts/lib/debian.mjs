@@ -27,6 +27,7 @@ const forTests = [
   'postgresql',
   'mariadb-server',
   'redis-server',
+  'openssl', // the command: certificates for the tests of TLS
 ];
 
 /** @typedef {'start' | 'test'} Profile */

@@ -54,6 +54,11 @@ std::vector<std::string> WarningsOf(const AddonOptions& options, const ServerInf
   if (!info.aof && safe != Safe::kReplicated) {
     warnings.emplace_back("Redis keeps no append-only file: a restart loses what was acked. Set appendonly yes");
   }
+  if (!options.redis_tls_checked) {
+    warnings.emplace_back(
+        "the certificates of Redis are not asked for (tls.rejectUnauthorized false): who sits between "
+        "reads and changes what is sent. Set tls.ca");
+  }
   if (info.replicas < options.redis_replicas) {
     warnings.push_back("Redis has " + std::to_string(info.replicas) + " replicas, and " +
                        std::to_string(options.redis_replicas) +
@@ -71,6 +76,7 @@ RedisStatus OpenRedisLog(const AddonOptions& options, uv_loop_t* loop, std::uniq
   RedisClientOptions client;
   client.seeds = options.redis;
   client.cluster = options.redis_cluster;
+  client.tls = options.redis_tls;
   client.client_name = "everyonce-" + options.engine.node;
   client.random = random;
   RedisLogOptions log_options;

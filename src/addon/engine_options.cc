@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "addon/errors.h"
+#include "tls/openssl_tls.h"
 
 namespace everyonce {
 namespace {
@@ -105,6 +106,36 @@ bool ReadReplicas(const Napi::Object& object, AddonOptions* options) {
   return true;
 }
 
+std::string TextOf(const Napi::Value& value) {
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
+}
+
+// `tls`, whose shape lib/server/redis-options.js has checked: texts in PEM. What is missing is not trusted, or not
+// ours.
+bool ReadTls(const Napi::Value& value, AddonOptions* options) {
+  TlsOptions tls;
+  if (value.IsObject()) {
+    const auto object = value.As<Napi::Object>();
+    if (object.Get("ca").IsArray()) {
+      const auto list = object.Get("ca").As<Napi::Array>();
+      for (uint32_t i = 0; i < list.Length(); ++i) tls.ca.push_back(TextOf(list.Get(i)));
+    }
+    tls.cert = TextOf(object.Get("cert"));
+    tls.key = TextOf(object.Get("key"));
+    tls.servername = TextOf(object.Get("servername"));
+    const Napi::Value reject = object.Get("rejectUnauthorized");
+    tls.reject_unauthorized = !reject.IsBoolean() || reject.As<Napi::Boolean>().Value();
+  }
+  TlsOpened opened = OpenTls(tls);
+  options->redis_tls = std::move(opened.context);
+  options->redis_tls_checked = tls.reject_unauthorized;
+  if (opened.status.ok()) return true;
+  const std::string field = opened.option.empty() ? "redis" : "redis.tls." + opened.option;
+  const std::string message = opened.option.empty() ? opened.status.message : field + ": " + opened.status.message;
+  Throw(value.Env(), std::string(RedisCodeName(opened.status.code)), message, field);
+  return false;
+}
+
 }  // namespace
 
 bool ReadRedisOptions(const Napi::Object& object, AddonOptions* options) {
@@ -123,8 +154,13 @@ bool ReadRedisOptions(const Napi::Object& object, AddonOptions* options) {
       Throw(env, std::string(RedisCodeName(status.code)), status.message, "redis");
       return false;
     }
+    if (!options->redis.empty() && options->redis[0].tls != address.tls) {
+      Throw(env, "BAD_OPTION", "redis.nodes: rediss:// is for all of them, or for none", "redis.nodes");
+      return false;
+    }
     options->redis.push_back(std::move(address));
   }
+  if (options->redis[0].tls && !ReadTls(object.Get("tls"), options)) return false;
   if (object.Get("cluster").IsBoolean()) options->redis_cluster = object.Get("cluster").As<Napi::Boolean>().Value();
   return true;
 }

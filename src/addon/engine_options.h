@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "engine/engine.h"
 #include "log/retention.h"
 #include "redis/redis_url.h"
+#include "redis/tls_session.h"
 
 namespace everyonce {
 
@@ -18,6 +20,8 @@ struct AddonOptions {
   // Where there are any: everything is kept in Redis.
   std::vector<RedisAddress> redis;
   std::optional<bool> redis_cluster;
+  std::shared_ptr<TlsContext> redis_tls;  // where the addresses are rediss://
+  bool redis_tls_checked = true;          // whether it asks for certificates
   uint32_t redis_replicas = 0;
   uint32_t redis_replica_timeout_ms = 1000;
   bool fsync = true;
@@ -29,7 +33,7 @@ struct AddonOptions {
   EngineOptions engine;
 };
 
-// Reads `nodes` (URLs) and `cluster`. False: an error is pending.
+// Reads `nodes` (URLs), `cluster` and `tls`. False: an error is pending.
 bool ReadRedisOptions(const Napi::Object& object, AddonOptions* options);
 
 // Reads the options object of `new Engine(options, onBatch)`. lib/server has checked them; this refuses what would be

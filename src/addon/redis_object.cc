@@ -80,6 +80,7 @@ RedisObject::RedisObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Redi
   RedisClientOptions client;
   client.seeds = options.redis;
   client.cluster = options.redis_cluster;
+  client.tls = options.redis_tls;
   client.random = [source = std::make_shared<std::random_device>()] { return uint64_t{(*source)()}; };
   const double timeout_ms =
       object.Get("timeoutMs").IsNumber() ? object.Get("timeoutMs").As<Napi::Number>().DoubleValue() : client.timeout_ms;

@@ -233,6 +233,7 @@ RedisConnectionOptions RedisClient::ConnectionOptionsFor(const SlotMap::Node& no
   options.address = options_.seeds.front();  // user, password and database are the same everywhere
   options.address.host = node.host;
   options.address.port = node.port;
+  options.tls = options_.tls;
   options.client_name = options_.client_name;
   options.connect_timeout_ms = options_.connect_timeout_ms;
   options.reconnect_max_ms = options_.retry_max_ms;

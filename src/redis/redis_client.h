@@ -21,7 +21,8 @@ namespace everyonce {
 struct RedisClientOptions {
   // Nodes of a Cluster, or a primary and its replicas: whatever answers first tells which.
   std::vector<RedisAddress> seeds;
-  std::optional<bool> cluster;  // what it must be; unset: either
+  std::optional<bool> cluster;      // what it must be; unset: either
+  std::shared_ptr<TlsContext> tls;  // of seeds with `tls`, and so of all nodes
   std::string client_name = "everyonce";
   uint32_t timeout_ms = 5000;  // of a command, with everything that is tried for it
   uint32_t connect_timeout_ms = 1000;

@@ -9,6 +9,7 @@ namespace everyonce {
 namespace {
 
 constexpr size_t kMaxWriteBytes = 1u << 20;  // copied together for one write
+constexpr char kTlsAlert = 0x15;             // the first byte of a record by which TLS complains; no reply begins so
 
 }  // namespace
 
@@ -84,15 +85,12 @@ void RedisConnection::ScheduleFlush() {
   });
 }
 
-// One write for everything that waits.
-void RedisConnection::Flush() {
-  if (writing_ || (state_ != State::kReady && state_ != State::kGreeting)) return;
-  std::string& output = socket_->output;
-  output.clear();
-  while (!waiting_.empty() && output.size() < kMaxWriteBytes &&
-         (state_ == State::kReady || waiting_.front().greeting)) {
+// What waits and may be sent now.
+void RedisConnection::Gather(std::string* output) {
+  while (!waiting_.empty() && output->size() < kMaxWriteBytes &&
+         (state_ == State::kReady || (state_ == State::kGreeting && waiting_.front().greeting))) {
     Entry& entry = waiting_.front();
-    output.append(entry.bytes);
+    output->append(entry.bytes);
     if (entry.replies > 0) {
       if (!entry.idempotent) std::string().swap(entry.bytes);
       in_flight_.push_back(std::move(entry));
@@ -101,6 +99,15 @@ void RedisConnection::Flush() {
     }
     waiting_.pop_front();
   }
+}
+
+// One write for everything that waits.
+void RedisConnection::Flush() {
+  if (writing_ || socket_ == nullptr) return;
+  std::string& output = socket_->output;
+  output.clear();
+  Gather(&output);
+  if (socket_->tls != nullptr) Encipher(&output);
   if (output.empty()) return;
   ++writes_;
   auto* stream = reinterpret_cast<uv_stream_t*>(&socket_->tcp);
@@ -130,6 +137,9 @@ void RedisConnection::Written(int error) {
 
 void RedisConnection::Received(const char* bytes, size_t size) {
   const Socket* socket = socket_;
+  if (state_ == State::kGreeting && socket->tls == nullptr && size > 0 && bytes[0] == kTlsAlert) {
+    return Fail({RedisCode::kTls, "it speaks TLS: its URL begins with rediss://"});
+  }
   parser_->Feed(bytes, size);
   RedisReply reply;
   // A callback may close or cut the connection: then what is left of these bytes is nobody's.
@@ -167,9 +177,16 @@ void RedisConnection::Take(RedisReply reply) {
 
 void RedisConnection::DropSocket() {
   Socket* socket = std::exchange(socket_, nullptr);
-  writing_ = false;
+  const bool was_writing = std::exchange(writing_, false);
   if (socket == nullptr) return;
   socket->owner.reset();
+  if (socket->tls != nullptr && !was_writing) {
+    // Why the handshake failed, or that this was all: if it finds no room, the close says it, too.
+    socket->tls->End();
+    socket->tls->TakeOutput(&socket->sealed);
+    const uv_buf_t last = uv_buf_init(socket->sealed.data(), static_cast<unsigned>(socket->sealed.size()));
+    if (last.len > 0) uv_try_write(reinterpret_cast<uv_stream_t*>(&socket->tcp), &last, 1);
+  }
   if (socket->looking_up) uv_cancel(reinterpret_cast<uv_req_t*>(&socket->lookup));
   uv_close(reinterpret_cast<uv_handle_t*>(&socket->tcp), [](uv_handle_t* handle) {
     auto* closed = static_cast<Socket*>(handle->data);
@@ -211,7 +228,7 @@ void RedisConnection::Fail(RedisStatus status) {
     return entry.greeting;
   });
   std::deque<Entry> refused;
-  if (options_.fail_fast || status.code == RedisCode::kAuth || status.code == RedisCode::kWrongServer) {
+  if (options_.fail_fast || status.hopeless() || status.code == RedisCode::kWrongServer) {
     refused.swap(waiting_);
   }
   Schedule();

@@ -14,11 +14,13 @@
 #include "redis/redis_error.h"
 #include "redis/redis_url.h"
 #include "redis/reply.h"
+#include "redis/tls_session.h"
 
 namespace everyonce {
 
 struct RedisConnectionOptions {
   RedisAddress address;
+  std::shared_ptr<TlsContext> tls;  // of an address with `tls`: without one it is not connected to (kTlsUnavailable)
   std::string client_name = "everyonce";
   uint32_t connect_timeout_ms = 2000;  // until the greeting is answered
   // Decorrelated jitter between attempts.
@@ -50,8 +52,8 @@ struct RedisCommandOptions {
 // One connection to one Redis server, on the caller's libuv loop: commands are pipelined in order, all that were given
 // within one turn of the loop in one write. It connects by itself and again after a cut, for ever. Not thread-safe.
 //
-// Every command is answered exactly once: by its reply; kUnreachable, kQueueFull, kAuth, kClosed, before it was sent;
-// kUnknown or kTimeout, after. A command whose answer is overdue while it is the oldest takes the connection with it:
+// Every command is answered exactly once: by its reply; kUnreachable, kQueueFull, kAuth, kTls, kClosed, before it was
+// sent; kUnknown or kTimeout, after. A command whose answer is overdue while it is the oldest takes the connection with it:
 // later answers could only come later still.
 class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
  public:
@@ -107,10 +109,15 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   void Connect();
   void ConnectTo(const sockaddr* address);
   void Connected();
+  void Introduce();
+  void Cut(int error);
   void Greet(std::vector<std::string> arguments);
   void Greeted(const RedisResult& result, bool last, RedisCode refusal);
   void Flush();
   void Written(int error);
+  void Gather(std::string* output);
+  void Encipher(std::string* output);
+  void ReceivedCiphertext(std::string_view bytes);
   void Received(const char* bytes, size_t size);
   void Take(RedisReply reply);
   // The connection is lost, or was not made: everything that rests on it is answered or waits for the next one.

@@ -1,6 +1,7 @@
 // How a RedisConnection is made: an address, a socket, and who we are.
 
 #include <atomic>
+#include <string>
 #include <utility>
 
 #include "redis/redis_connection.h"
@@ -11,6 +12,9 @@ namespace everyonce {
 void RedisConnection::Connect() {
   state_ = State::kConnecting;
   connect_deadline_ms_ = NowMs() + options_.connect_timeout_ms;
+  if (options_.address.tls && options_.tls == nullptr) {
+    return Fail({RedisCode::kTlsUnavailable, "rediss:// needs TLS, which there is none of here"});
+  }
   Schedule();
   socket_ = new Socket();
   socket_->owner = shared_from_this();
@@ -60,7 +64,6 @@ void RedisConnection::Connected() {
   uv_tcp_nodelay(&socket_->tcp, 1);
   uv_tcp_keepalive(&socket_->tcp, 1, 15);
   parser_ = std::make_unique<RedisParser>(options_.max_reply_bytes);
-  state_ = State::kGreeting;
   const int error = uv_read_start(
       reinterpret_cast<uv_stream_t*>(&socket_->tcp),
       [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
@@ -71,12 +74,32 @@ void RedisConnection::Connected() {
         const std::shared_ptr<RedisConnection> owner = static_cast<Socket*>(stream->data)->owner;
         if (owner == nullptr || size == 0) return;
         if (size < 0) {
-          return owner->Fail({RedisCode::kUnreachable, size == UV_EOF ? "the server closed the connection"
-                                                                      : uv_strerror(static_cast<int>(size))});
+          return owner->Cut(static_cast<int>(size));
         }
-        owner->Received(buffer->base, static_cast<size_t>(size));
+        if (owner->socket_->tls != nullptr) {
+          owner->ReceivedCiphertext(std::string_view(buffer->base, static_cast<size_t>(size)));
+        } else {
+          owner->Received(buffer->base, static_cast<size_t>(size));
+        }
       });
   if (error != 0) return Fail({RedisCode::kUnreachable, uv_strerror(error)});
+  if (!options_.address.tls) return Introduce();
+  socket_->tls = options_.tls->Open(options_.address.host);
+  ReceivedCiphertext("");  // begins
+}
+
+// The socket ended (UV_EOF), or broke.
+void RedisConnection::Cut(int error) {
+  std::string why = error == UV_EOF ? "the server closed the connection" : uv_strerror(error);
+  // So does a server that wants TLS, and mostly without a word.
+  const bool plain = state_ == State::kGreeting && socket_->tls == nullptr;
+  if (plain) why.append(" before it said anything (if it speaks TLS, the URL begins with rediss://)");
+  Fail({RedisCode::kUnreachable, std::move(why)});
+}
+
+// Says who we are; everything that waits comes behind it.
+void RedisConnection::Introduce() {
+  state_ = State::kGreeting;
   const RedisAddress& address = options_.address;
   if (!address.password.empty()) {
     std::vector<std::string> auth = {"AUTH"};

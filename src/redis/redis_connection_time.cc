@@ -30,7 +30,10 @@ void RedisConnection::OnTimer() {
   armed_for_ms_ = UINT64_MAX;
   const uint64_t now_ms = NowMs();
   if ((state_ == State::kConnecting || state_ == State::kGreeting) && now_ms >= connect_deadline_ms_) {
-    Fail({RedisCode::kUnreachable, "no answer within " + std::to_string(options_.connect_timeout_ms) + " ms"});
+    // A server without TLS says nothing at all: to it the handshake is the beginning of a long command.
+    const bool shaking = state_ == State::kConnecting && socket_ != nullptr && socket_->tls != nullptr;
+    Fail({RedisCode::kUnreachable, "no answer within " + std::to_string(options_.connect_timeout_ms) + " ms" +
+                                       (shaking ? " to TLS (without it the URL begins with redis://)" : "")});
   } else if (state_ == State::kDown && now_ms >= reconnect_at_ms_) {
     Connect();
   }
@@ -63,7 +66,7 @@ void RedisConnection::ExpireOverdue(uint64_t now_ms) {
   for (Done& done : overdue) done({{RedisCode::kTimeout, name + ": no answer in time"}, {}, 0});
   RedisStatus unreachable = {RedisCode::kUnreachable,
                              last_failure_.ok() ? name + ": not sent in time" : last_failure_.message};
-  if (last_failure_.code == RedisCode::kAuth) unreachable.code = RedisCode::kAuth;
+  if (last_failure_.hopeless()) unreachable.code = last_failure_.code;
   AnswerAll(&never_sent, unreachable);
 }
 

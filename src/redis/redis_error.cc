@@ -10,6 +10,8 @@ std::string_view RedisCodeName(RedisCode code) {
       return "BAD_OPTION";
     case RedisCode::kTlsUnavailable:
       return "TLS_UNAVAILABLE";
+    case RedisCode::kTls:
+      return "REDIS_TLS";
     case RedisCode::kUnreachable:
       return "REDIS_UNREACHABLE";
     case RedisCode::kUnknown:

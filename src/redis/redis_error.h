@@ -12,6 +12,7 @@ enum class RedisCode : uint8_t {
   kOk = 0,
   kBadUrl,          // an address that is none; `message` names what is wrong, never the password
   kTlsUnavailable,  // rediss://, and no TLS in this build
+  kTls,             // no TLS with this server: its certificate is not trusted, ours is not, or it speaks something else
   kUnreachable,     // never sent: no connection within the deadline
   kUnknown,         // sent, and the connection was lost before the answer
   kTimeout,         // sent, and no answer in time
@@ -34,6 +35,10 @@ struct [[nodiscard]] RedisStatus {
   bool ok() const { return code == RedisCode::kOk; }
   // Whether the command may have been done all the same.
   bool unknown() const { return code == RedisCode::kUnknown || code == RedisCode::kTimeout; }
+  // Whether the server's settings, or ours, have to change first: to wait for that is no use.
+  bool hopeless() const {
+    return code == RedisCode::kAuth || code == RedisCode::kTls || code == RedisCode::kTlsUnavailable;
+  }
 };
 
 }  // namespace everyonce

@@ -32,6 +32,10 @@ struct RedisConnection::Socket {
   uv_write_t write;
   std::string output;
   std::array<char, 65536> input;
+  // With TLS alone.
+  std::unique_ptr<TlsSession> tls;
+  std::string sealed;                  // ciphertext to be written next
+  std::array<char, 16384> deciphered;  // a record's worth
   bool looking_up = false;
   bool closed = false;
   std::shared_ptr<RedisConnection> owner;  // null: let go

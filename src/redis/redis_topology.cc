@@ -64,8 +64,8 @@ void RedisClient::AskNext(const std::shared_ptr<Look>& look) {
                                 if (look != looking_) return;
                                 ServerInfo info;
                                 if (!result.status.ok()) {
-                                  // A wrong password says more than an address where nobody is.
-                                  if (look->failure.code != RedisCode::kAuth) look->failure = result.status;
+                                  // A wrong password or certificate says more than an address where nobody is.
+                                  if (!look->failure.hopeless()) look->failure = result.status;
                                   if (look->failure.unknown()) look->failure.code = RedisCode::kUnreachable;
                                   return AskNext(look);
                                 }
@@ -135,8 +135,8 @@ void RedisClient::Looked(const std::shared_ptr<Look>& look, RedisStatus status) 
     known_ = true;
     Forget();
   }
-  // A wrong password or a wrong server stays wrong: nobody is kept waiting for it. The next call looks again.
-  const bool hopeless = status.code == RedisCode::kAuth || (look->hopeless && !status.ok());
+  // A wrong password, certificate or server stays wrong: nobody is kept waiting for it. The next call looks again.
+  const bool hopeless = status.hopeless() || (look->hopeless && !status.ok());
   std::vector<CallPointer> resumed;
   std::erase_if(waiting_, [&](const CallPointer& call) {
     if (call->retry_at_ms != UINT64_MAX) return false;

@@ -80,12 +80,9 @@ RedisStatus ParseRedisUrl(std::string_view url, RedisAddress* address) {
   *address = {};
   if (url.size() > kMaxUrlBytes) return Bad("longer than 4096 bytes");
   if (url.find('\0') != std::string_view::npos) return Bad("a zero byte");
-  if (url.starts_with("rediss://")) {
-    return {RedisCode::kTlsUnavailable,
-            "rediss:// needs TLS, which this build does not have; a local stunnel can bring it"};
-  }
-  if (!url.starts_with("redis://")) return Bad("it begins with redis:// or rediss://");
-  url.remove_prefix(8);
+  address->tls = url.starts_with("rediss://");
+  if (!address->tls && !url.starts_with("redis://")) return Bad("it begins with redis:// or rediss://");
+  url.remove_prefix(address->tls ? 9 : 8);
   if (url.find_first_of("?#") != std::string_view::npos) return Bad("it has no ? and no # (in a password: %3F, %23)");
   const size_t slash = url.find('/');
   const std::string_view path = slash == std::string_view::npos ? "" : url.substr(slash + 1);

@@ -72,7 +72,6 @@ describe('flow: on Redis', () => {
       [`redis://:guess@127.0.0.1:${redis.port}`, 'REDIS_AUTH'],
       [`redis://127.0.0.1:${redis.port}`, 'REDIS_AUTH'],
       ['redis://127.0.0.1:1', 'REDIS_UNREACHABLE'],
-      [`rediss://:guess@127.0.0.1:${redis.port}`, 'TLS_UNAVAILABLE'],
       ['redis://:guess@127.0.0.1:port', 'BAD_OPTION'],
       [{ nodes: [`redis://:hunter2@127.0.0.1:${redis.port}`], cluster: true }, 'REDIS_WRONG_SERVER'],
     ];

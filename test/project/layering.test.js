@@ -24,6 +24,7 @@ const nativeRooms = {
     others: new RegExp(`${std}|${posix}|^hiredis/|^uv\\.h$`),
   },
   'src/migrate': { ours: /^src\/(core|log|store|redis|migrate)\//, others: new RegExp(`${std}|^uv\\.h$`) },
+  'src/tls': { ours: /^src\/(tls\/|redis\/(tls_session|redis_error)\.h)/, others: new RegExp(`${std}|^openssl/`) },
   'src/engine': {
     ours: /^src\/(core\/|engine\/|log\/(log|feed|relay)\.h)/,
     others: new RegExp(`${std}|^boost/|^xxhash\\.h$`),
@@ -38,7 +39,10 @@ const scriptRooms = {
   'lib/protocol': { ours: /^lib\/protocol\//, others: noNode },
   'lib/client': { ours: /^lib\/(client|protocol)\//, others: noNode },
   'lib/server': { ours: /^lib\/(server|protocol)\//, others: /^(node:|ws$|jose$|prom-client$)/ },
-  'lib/primitives': { ours: /^lib\/(primitives\/|protocol\/|server\/(native|redis-options)\.js$)/, others: /^node:/ },
+  'lib/primitives': {
+    ours: /^lib\/(primitives\/|protocol\/|server\/(native|redis-options|redis-tls)\.js$)/,
+    others: /^node:/,
+  },
   'lib/idempotency': {
     // server.js by consumer/alone.js, when it is asked for a consumer without a server
     ours: /^lib\/(idempotency\/|primitives\/|protocol\/|server\/(native|redis-options|server)\.js$)/,

@@ -1,10 +1,16 @@
 // The store of a primitive in Redis: the same operations as the embedded one (../store.js), by the scripts of lua/.
 
+import { createHash } from 'node:crypto';
 import { EveryonceError } from '../../protocol/errors.js';
 import { loadAddon } from '../../server/native.js';
 import { redisOperations } from './operations.js';
 
-/** @typedef {{ nodes: string[], cluster: boolean | undefined }} RedisPlace */
+/**
+ * @typedef {object} RedisPlace
+ * @property {string[]} nodes
+ * @property {boolean | undefined} cluster
+ * @property {import('../../server/redis-tls.js').TlsSettings} [tls]
+ */
 
 /** By what they are connected to, so that all primitives of a thread share one. @type {Map<string, SharedClient>} */
 const opened = new Map();
@@ -23,16 +29,21 @@ const PASSING =
  * @returns {RedisStore} nothing is connected before it is asked
  * @throws {EveryonceError} BAD_OPTION, TLS_UNAVAILABLE
  */
-export function openRedisStore({ nodes, cluster }) {
-  const name = JSON.stringify([nodes, cluster]);
+export function openRedisStore({ nodes, cluster, tls }) {
+  const name = createHash('sha256')
+    .update(JSON.stringify([nodes, cluster, tls]))
+    .digest('hex');
   let shared = opened.get(name);
   if (shared === undefined) {
     const { Redis } = loadAddon();
     try {
-      shared = new SharedClient(new Redis(cluster === undefined ? { nodes } : { nodes, cluster }));
+      shared = new SharedClient(
+        new Redis({ nodes, ...(cluster === undefined ? {} : { cluster }), ...(tls && { tls }) }),
+      );
     } catch (cause) {
-      const { code = 'BAD_OPTION', message } = /** @type {any} */ (cause);
-      throw new EveryonceError(code, message, { cause, option: 'store.redis' });
+      const { code = 'BAD_OPTION', message, field = '' } = /** @type {any} */ (cause);
+      const option = field.startsWith('redis.') ? `store.${field}` : 'store.redis';
+      throw new EveryonceError(code, message, { cause, option });
     }
     opened.set(name, shared);
     shared.onEnd = () => opened.delete(name);
@@ -68,7 +79,7 @@ export class RedisStore {
    * @param {...unknown} args
    * @returns {Promise<any>} when Redis has it
    * @throws {EveryonceError} OVERLOADED: nothing was done; UNAVAILABLE: the same again tells whether it was done; CLOSED;
-   *   REDIS_AUTH, REDIS_WRONG_SERVER, REDIS_PROTOCOL, REDIS_REFUSED: of what is behind the address
+   *   REDIS_AUTH, REDIS_TLS, REDIS_WRONG_SERVER, REDIS_PROTOCOL, REDIS_REFUSED: of what is behind the address
    */
   async run(operation, ...args) {
     if (this.#closing) throw new EveryonceError('CLOSED', 'the store is closed');

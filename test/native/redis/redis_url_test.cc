@@ -52,7 +52,11 @@ TEST(RedisUrl, SaysWhatIsWrongWithoutThePassword) {
     EXPECT_EQ(status.message.find("hunter2"), std::string::npos) << url;
   }
   RedisAddress address;
-  EXPECT_EQ(ParseRedisUrl("rediss://host", &address).code, RedisCode::kTlsUnavailable);
+  ASSERT_TRUE(ParseRedisUrl("rediss://:hunter2@host:6380/3", &address).ok());
+  EXPECT_TRUE(address.tls);
+  EXPECT_EQ(address.Name() + " " + address.password, "host:6380 hunter2");
+  ASSERT_TRUE(ParseRedisUrl("redis://host", &address).ok());
+  EXPECT_FALSE(address.tls);
   EXPECT_EQ(RedisCodeName(RedisCode::kTlsUnavailable), "TLS_UNAVAILABLE");
 }
 

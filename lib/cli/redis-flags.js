@@ -1,0 +1,58 @@
+// --redis and what belongs to it, as createServer's `redis`.
+
+import { readFileSync } from 'node:fs';
+import { EveryonceError } from '../protocol/errors.js';
+
+/** For parseArgs. */
+export const REDIS_FLAGS = /** @type {const} */ ({
+  redis: { type: 'string' },
+  'redis-ca': { type: 'string' },
+  'redis-cert': { type: 'string' },
+  'redis-key': { type: 'string' },
+  'redis-servername': { type: 'string' },
+});
+
+/** createServer's options by the flag that sets them. */
+export const REDIS_FLAG_OF = /** @type {const} */ ([
+  ['redis.nodes', '--redis'],
+  ['redis.tls', '--redis-ca, --redis-cert, --redis-key or --redis-servername'],
+  ['redis.tls.ca', '--redis-ca'],
+  ['redis.tls.cert', '--redis-cert'],
+  ['redis.tls.key', '--redis-key'],
+  ['redis.tls.servername', '--redis-servername'],
+]);
+
+/**
+ * @param {Record<string, string | boolean | undefined>} flags
+ * @returns {{ nodes: string[], tls?: import('../server/redis-tls.js').TlsOptions } | undefined} undefined: not on Redis
+ * @throws {EveryonceError} BAD_OPTION: a file that can't be read, or a flag that stands alone
+ */
+export function readRedisFlags(flags) {
+  const { redis } = flags;
+  const tls = {};
+  for (const name of ['ca', 'cert', 'key', 'servername']) {
+    const value = flags[`redis-${name}`];
+    if (value === undefined) continue;
+    if (redis === undefined) bad(`redis-${name}`, 'left out without --redis');
+    Object.assign(tls, { [name]: name === 'servername' ? value : readFile(`redis-${name}`, String(value)) });
+  }
+  if (redis === undefined) return undefined;
+  const nodes = String(redis)
+    .split(',')
+    .map((url) => url.trim());
+  return Object.keys(tls).length > 0 ? { nodes, tls } : { nodes };
+}
+
+/** @param {string} flag @param {string} path @returns {Buffer} */
+function readFile(flag, path) {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    return bad(flag, `a file that can be read (${/** @type {NodeJS.ErrnoException} */ (cause).code})`);
+  }
+}
+
+/** @param {string} name @param {string} wanted @returns {never} */
+function bad(name, wanted) {
+  throw new EveryonceError('BAD_OPTION', `--${name} must be ${wanted}`, { option: name });
+}
