@@ -7,7 +7,7 @@ import { isTls, readTls } from './redis-tls.js';
  * @typedef {object} RedisSettings
  * @property {string[]} nodes URLs to begin at; who serves what is asked there
  * @property {boolean | undefined} cluster what it must be; undefined: either
- * @property {import('./redis-tls.js').TlsSettings | undefined} tls undefined: redis://
+ * @property {import('./redis-tls.js').TlsSettings} [tls] where the URLs are rediss://
  * @property {number} replicas that must have a message before it is acked
  * @property {number} replicaTimeoutMs after which it is not
  */
@@ -60,7 +60,7 @@ export function readRedis(redis, durability) {
   return {
     nodes: /** @type {string[]} */ (nodes),
     cluster: /** @type {boolean | undefined} */ (cluster),
-    tls: secured > 0 ? readTls(tls) : undefined,
+    ...(secured > 0 ? { tls: readTls(tls) } : {}),
     replicas: count,
     replicaTimeoutMs: limit,
   };

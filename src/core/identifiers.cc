@@ -67,4 +67,10 @@ DirectUsers UsersOfDirect(std::string_view conv) {
   return {conv.substr(3, colon - 3), conv.substr(colon + 1)};
 }
 
+bool IsParty(std::string_view user, std::string_view conv) {
+  if (!IsDirect(conv)) return true;
+  const DirectUsers users = UsersOfDirect(conv);
+  return user == users.first || user == users.second;
+}
+
 }  // namespace everyonce

@@ -23,5 +23,7 @@ struct DirectUsers {
   std::string_view second;
 };
 DirectUsers UsersOfDirect(std::string_view conv);
+// Whether the name alone lets the user in: in a direct conversation only its two.
+bool IsParty(std::string_view user, std::string_view conv);
 
 }  // namespace everyonce

@@ -5,6 +5,7 @@
 
 #include "log/log.h"
 #include "log/log_context.h"
+#include "log/refusal.h"
 
 namespace everyonce {
 
@@ -21,10 +22,6 @@ Outcome DecideDevice(LogContext* context, const Command& command);
 Outcome DecideFeed(LogContext* context, const Command& command);
 
 // Shared by them.
-Outcome Refusal(Code code, std::string_view message);
-// The store could not be read or written: the same again tells.
-Outcome Unavailable(const Status& status);
-Outcome UnknownConversation();
 // True where the connection's incarnation is older than one that is known of the device (kStaleDevice in *outcome), or
 // the record could not be read. A newer one is noted, durably with the group.
 bool RefusedAsStale(LogContext* context, const Command& command, Outcome* outcome);

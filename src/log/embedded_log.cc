@@ -44,21 +44,6 @@ bool StandsWithoutGroup(LogContext* context, const Command& command, bool staged
 
 }  // namespace
 
-Outcome Refusal(Code code, std::string_view message) {
-  Outcome outcome;
-  outcome.code = code;
-  outcome.message = message;
-  return outcome;
-}
-
-Outcome Unavailable(const Status& status) {
-  Outcome outcome = Refusal(Code::kUnavailable, status.message.empty() ? "the store is not available" : status.message);
-  outcome.retry_ms = kRetryMs;
-  return outcome;
-}
-
-Outcome UnknownConversation() { return Refusal(Code::kUnknownConv, "no such conversation, or you are not in it"); }
-
 std::unique_ptr<EmbeddedLog> OpenEmbeddedLog(std::unique_ptr<Kv> kv, EmbeddedLogOptions options, Status* status) {
   auto context = std::make_unique<LogContext>(std::move(kv), std::move(options));
   *status = context->Open();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "redis/redis_client_timer.h"
+
 namespace everyonce {
 namespace {
 
@@ -34,11 +36,6 @@ bool IsPassing(const RedisReply& reply) {
 
 }  // namespace
 
-struct RedisClient::Timer {
-  uv_timer_t timer;
-  RedisClient* owner = nullptr;
-};
-
 RedisClient::RedisClient(uv_loop_t* loop, RedisClientOptions options) : loop_(loop), options_(std::move(options)) {
   timer_ = new Timer();
   timer_->owner = this;
@@ -59,8 +56,8 @@ void RedisClient::Close() {
   auto connections = std::move(connections_);
   connections_.clear();
   for (auto& [name, connection] : connections) connection->Close();
-  auto waiting = std::move(waiting_);
-  waiting_.clear();
+  std::vector<CallPointer> waiting = TakeUntil(UINT64_MAX, &unplaced_);
+  for (CallPointer& call : TakeUntil(UINT64_MAX, &waiting_)) waiting.push_back(std::move(call));
   const RedisStatus closed = {RedisCode::kClosed, "the client of Redis is closed"};
   for (const CallPointer& call : waiting) call->done({call->last.unknown() ? call->last : closed, {}, 0});
   auto describing = std::move(describing_);
@@ -141,9 +138,7 @@ void RedisClient::Send(const CallPointer& call) {
   if (node == nullptr) {
     if (known_) return Later(call, {RedisCode::kUnreachable, "no node serves slot " + std::to_string(call->slot)});
     LookSoon();
-    waiting_.push_back(call);
-    call->retry_at_ms = UINT64_MAX;  // until the look is over
-    return Schedule();
+    return Wait(call, &unplaced_, call->deadline_ms);
   }
   SendTo(*node, false, call);
 }
@@ -205,9 +200,7 @@ void RedisClient::Later(const CallPointer& call, RedisStatus why) {
   if (now_ms >= call->deadline_ms) return GiveUp(call);
   const uint32_t span_ms = options_.retry_max_ms - options_.retry_min_ms + 1;
   const uint64_t wait_ms = options_.retry_min_ms + (options_.random ? options_.random() % span_ms : 0);
-  call->retry_at_ms = std::min(now_ms + wait_ms, call->deadline_ms);
-  waiting_.push_back(call);
-  Schedule();
+  Wait(call, &waiting_, std::min(now_ms + wait_ms, call->deadline_ms));
 }
 
 void RedisClient::GiveUp(const CallPointer& call) {
@@ -243,39 +236,6 @@ RedisConnectionOptions RedisClient::ConnectionOptionsFor(const SlotMap::Node& no
   options.fail_fast = true;
   options.random = options_.random;
   return options;
-}
-
-// --- time ---
-
-void RedisClient::Schedule() {
-  if (closed_) return;
-  uint64_t due_ms = looking_ == nullptr ? look_at_ms_ : UINT64_MAX;
-  for (const CallPointer& call : waiting_) due_ms = std::min({due_ms, call->retry_at_ms, call->deadline_ms});
-  if (due_ms == UINT64_MAX) return;
-  const uint64_t now_ms = NowMs();
-  uv_update_time(loop_);
-  uv_timer_start(
-      &timer_->timer, [](uv_timer_t* timer) { static_cast<Timer*>(timer->data)->owner->OnTimer(); },
-      due_ms > now_ms ? due_ms - now_ms : 0, 0);
-}
-
-void RedisClient::OnTimer() {
-  const uint64_t now_ms = NowMs();
-  std::vector<CallPointer> due;
-  std::erase_if(waiting_, [&](const CallPointer& call) {
-    if (call->retry_at_ms > now_ms && call->deadline_ms > now_ms) return false;
-    due.push_back(call);
-    return true;
-  });
-  if (looking_ == nullptr && now_ms >= look_at_ms_) LookNow();
-  for (const CallPointer& call : due) {
-    if (call->deadline_ms <= now_ms && !closed_) {
-      GiveUp(call);
-    } else {
-      Send(call);
-    }
-  }
-  Schedule();
 }
 
 }  // namespace everyonce

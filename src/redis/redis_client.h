@@ -29,7 +29,7 @@ struct RedisClientOptions {
   // Between two tries of what was turned away for a while, and between two looks at the topology.
   uint32_t retry_min_ms = 10;
   uint32_t retry_max_ms = 250;
-  size_t max_commands = 65536;  // per node
+  size_t max_commands = 65536;  // per node, and of what waits for a later try or for the first connection
   size_t max_bytes = 64u << 20;
   size_t max_reply_bytes = 64u << 20;
   std::function<uint64_t()> random;
@@ -95,12 +95,12 @@ class RedisClient {
     std::string bytes;
     bool idempotent = false;
     uint64_t deadline_ms = 0;
-    uint64_t retry_at_ms = 0;
     uint32_t redirects = 0;
     RedisStatus last;  // why it is not done yet
     Done done;
   };
   using CallPointer = std::shared_ptr<Call>;
+  using Calls = std::multimap<uint64_t, CallPointer>;  // by when they are due
   struct Timer;
   struct Look;  // at the topology, one after the other at the seeds
 
@@ -121,6 +121,8 @@ class RedisClient {
   void AskSlots(const std::shared_ptr<Look>& look, const SlotMap::Node& node);
   void Looked(const std::shared_ptr<Look>& look, RedisStatus status);
   void Forget();
+  void Wait(const CallPointer& call, Calls* calls, uint64_t due_ms);
+  std::vector<CallPointer> TakeUntil(uint64_t now_ms, Calls* calls);
   void Schedule();
   void OnTimer();
 
@@ -133,7 +135,9 @@ class RedisClient {
   SlotMap slots_;
   ServerInfo info_;
   std::map<std::string, std::shared_ptr<RedisConnection>> connections_;
-  std::vector<CallPointer> waiting_;  // for a later try
+  Calls waiting_;   // for a later try
+  Calls unplaced_;  // until it is known who serves their slot; due at their deadlines
+  size_t waiting_bytes_ = 0;
   std::vector<std::function<void(RedisStatus, const ServerInfo&)>> describing_;
   std::function<void()> on_topology_;
   std::shared_ptr<Look> looking_;

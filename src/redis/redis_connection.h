@@ -53,8 +53,8 @@ struct RedisCommandOptions {
 // within one turn of the loop in one write. It connects by itself and again after a cut, for ever. Not thread-safe.
 //
 // Every command is answered exactly once: by its reply; kUnreachable, kQueueFull, kAuth, kTls, kClosed, before it was
-// sent; kUnknown or kTimeout, after. A command whose answer is overdue while it is the oldest takes the connection with it:
-// later answers could only come later still.
+// sent; kUnknown or kTimeout, after. A command whose answer is overdue while it is the oldest takes the connection with
+// it: later answers could only come later still.
 class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
  public:
   using Done = std::function<void(RedisResult result)>;

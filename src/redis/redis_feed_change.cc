@@ -12,15 +12,15 @@ namespace {
 
 constexpr size_t kSeededAtOnce = 100;
 
-Outcome NoSuch(std::string_view what) { return RefusalOf(Code::kBadRequest, "there is no such " + std::string(what)); }
-Outcome Lost() { return RefusalOf(Code::kConflict, "the lease on this conversation has run out"); }
+Outcome NoSuch(std::string_view what) { return Refusal(Code::kBadRequest, "there is no such " + std::string(what)); }
+Outcome Lost() { return Refusal(Code::kConflict, "the lease on this conversation has run out"); }
 
 }  // namespace
 
 void RedisFeed::Change(const FeedChange& change, int64_t now_ms, ChangeDone done) {
   if (closed_) return done(UnavailableOutcome({RedisCode::kClosed, "the log is closed"}), 0);
   if (!IsFeedName(change.group)) {
-    return done(RefusalOf(Code::kBadRequest, "a consumer group's name is 1 to 48 of A-Z a-z 0-9 _ . -"), 0);
+    return done(Refusal(Code::kBadRequest, "a consumer group's name is 1 to 48 of A-Z a-z 0-9 _ . -"), 0);
   }
   if (change.action == FeedAction::kOpen) return OpenGroup(change.group, change.from_now, now_ms, std::move(done));
   if (change.action == FeedAction::kDrop) {
@@ -139,7 +139,7 @@ void RedisFeed::OpenGroup(const std::string& name, bool from_now, int64_t now_ms
         const std::string& state = TextAt(result.reply, 0);
         if (!result.status.ok()) return done(UnavailableOutcome(result.status), result.link);
         if (state == "FULL") {
-          return done(RefusalOf(Code::kTooLarge, "there are as many consumer groups as a server takes; drop one"), 0);
+          return done(Refusal(Code::kTooLarge, "there are as many consumer groups as a server takes; drop one"), 0);
         }
         if (state == "dropping") {
           return DropGroup(name, [this, name, from_now, now_ms, done](const RedisStatus& status) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/sequencer.h"
+#include "log/refusal.h"
 #include "redis/redis_log.h"
 
 namespace everyonce {
@@ -78,9 +79,7 @@ struct RedisLog::Hello {
 
 const char* ScriptOf(CommandKind kind);
 std::string DeviceName(const Command& command);
-Outcome RefusalOf(Code code, std::string_view message);
 Outcome UnavailableOutcome(const RedisStatus& status);
-Outcome StrangerOutcome();
 
 // The arguments of members.lua; known pe at [4], whether the users are indexed at [7], names from this index on.
 inline constexpr size_t kMembersFirstName = 11;

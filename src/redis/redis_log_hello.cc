@@ -13,12 +13,6 @@ namespace {
 
 constexpr size_t kIndexChunk = 1000;
 
-bool IsParty(std::string_view user, std::string_view conv) {
-  if (!IsDirect(conv)) return true;
-  const DirectUsers users = UsersOfDirect(conv);
-  return user == users.first || user == users.second;
-}
-
 void AddAct(const Command& command, const std::string& conv, const char* act, uint64_t epoch, uint64_t seq,
             std::map<uint32_t, ScriptCall>* calls) {
   const ConversationKeys keys(conv);
@@ -44,7 +38,7 @@ void RedisLog::RunHello(const GroupPointer& group, size_t index) {
         SeenDevice& known = devices_[DeviceName(command)];
         known.pe = std::max(known.pe, NumberAt(result.reply, 1));
         if (TextAt(result.reply, 0) == "FENCED") {
-          hello->outcome = RefusalOf(Code::kStaleDevice, "a newer run of this device has taken over");
+          hello->outcome = Refusal(Code::kStaleDevice, "a newer run of this device has taken over");
           hello->outcome.pe = NumberAt(result.reply, 1);
           return HelloDone(hello, std::move(hello->outcome));
         }

@@ -12,7 +12,7 @@
 namespace everyonce {
 namespace {
 
-Outcome Invalid(const char* why) { return RefusalOf(Code::kTokenInvalid, why); }
+Outcome Invalid(const char* why) { return Refusal(Code::kTokenInvalid, why); }
 
 std::vector<std::string> ArgumentsOf(const char* act, const Command& command) {
   return {act, command.conv, command.user, command.device, std::to_string(command.n)};
@@ -61,7 +61,7 @@ void RedisLog::IssueTokens(std::string_view user, size_t count, int64_t now_ms, 
 // What speaks against a new message, in protocol.md's order: size and type, its token, then authorize.
 Outcome RedisLog::RefusalFor(const GroupPointer& group, size_t index) const {
   const Command& command = (*group->commands)[index];
-  Outcome refused = RefusalOf(command.refused, command.refused_message);
+  Outcome refused = Refusal(command.refused, command.refused_message);
   if (command.refused != Code::kOk && command.refused != Code::kForbidden) return refused;
   const auto token = group->token_refusals.find(index);
   return token == group->token_refusals.end() ? refused : token->second;
@@ -111,7 +111,7 @@ void RedisLog::TakeToken(const GroupPointer& group, size_t index, const std::str
       use.at_ms = static_cast<int64_t>(NumberAt(result.reply, 4));
       // The window is over and the token is not: it still tells.
       if (use.seq != 0 && (*group->commands)[index].n == 0) {
-        group->token_refusals.emplace(index, RefusalOf(Code::kTokenInvalid, kStoredUnderToken));
+        group->token_refusals.emplace(index, Refusal(Code::kTokenInvalid, kStoredUnderToken));
       }
       group->tokens[index].push_back(std::move(use));
     }

@@ -4,12 +4,11 @@
 #include <utility>
 
 #include "core/identifiers.h"
+#include "log/refusal.h"
 #include "redis/redis_group.h"
 
 namespace everyonce {
 namespace {
-
-constexpr int64_t kRetryMs = 1000;
 
 std::shared_ptr<const MemberList> ListOf(const RedisReply& reply) {
   auto list = std::make_shared<MemberList>();
@@ -89,21 +88,11 @@ const char* ScriptOf(CommandKind kind) {
   }
 }
 
-Outcome RefusalOf(Code code, std::string_view message) {
-  Outcome outcome;
-  outcome.code = code;
-  outcome.message = message;
-  return outcome;
-}
-
 Outcome UnavailableOutcome(const RedisStatus& status) {
-  Outcome outcome = RefusalOf(Code::kUnavailable, status.message.empty() ? "Redis is not available" : status.message);
-  outcome.retry_ms = kRetryMs;
+  Outcome outcome = Unavailable(status.message.empty() ? "Redis is not available" : std::string_view(status.message));
   outcome.unknown = status.unknown();
   return outcome;
 }
-
-Outcome StrangerOutcome() { return RefusalOf(Code::kUnknownConv, "no such conversation, or you are not in it"); }
 
 Code CodeOf(std::string_view name) {
   for (auto code = static_cast<uint8_t>(Code::kOk); code <= static_cast<uint8_t>(Code::kClosed); ++code) {
@@ -188,29 +177,29 @@ Outcome OutcomeOf(const Command& command, const RedisReply& reply, const std::ve
     return outcome;
   }
   if (word == "GAP") {
-    Outcome outcome = RefusalOf(Code::kGap, "an earlier n of this device is missing");
+    Outcome outcome = Refusal(Code::kGap, "an earlier n of this device is missing");
     outcome.expected = NumberAt(reply, 1);
     outcome.retry_ms = 0;
     return outcome;
   }
   if (word == "FENCED") {
-    Outcome outcome = RefusalOf(Code::kStaleDevice, "a newer run of this device has taken over");
+    Outcome outcome = Refusal(Code::kStaleDevice, "a newer run of this device has taken over");
     outcome.pe = NumberAt(reply, 1);
     return outcome;
   }
-  if (word == "NACK") return RefusalOf(CodeOf(TextAt(reply, 1)), TextAt(reply, 2));
+  if (word == "NACK") return Refusal(CodeOf(TextAt(reply, 1)), TextAt(reply, 2));
   if (word == "CONFLICT" && command.kind == CommandKind::kSkip) {
-    return RefusalOf(Code::kConflict, "an n of this span was accepted");
+    return Refusal(Code::kConflict, "an n of this span was accepted");
   }
-  if (word == "CONFLICT") return RefusalOf(Code::kConflict, "this n or id was used for another message of this device");
-  if (word == "TOO_OLD") return RefusalOf(Code::kTooOld, "the log no longer tells what became of this message");
-  if (word == "UNKNOWN_CONV") return StrangerOutcome();
+  if (word == "CONFLICT") return Refusal(Code::kConflict, "this n or id was used for another message of this device");
+  if (word == "TOO_OLD") return Refusal(Code::kTooOld, "the log no longer tells what became of this message");
+  if (word == "UNKNOWN_CONV") return UnknownConversation();
   if (word == "UNKNOWN_PRODUCER") {
-    return RefusalOf(Code::kUnknownProducer, "this device is not known here, and n is not 1: ask status, then skip");
+    return Refusal(Code::kUnknownProducer, "this device is not known here, and n is not 1: ask status, then skip");
   }
-  if (word == "EXISTS") return RefusalOf(Code::kExists, "a conversation of this name exists");
-  if (word == "FORBIDDEN") return RefusalOf(Code::kForbidden, TextAt(reply, 1));
-  if (word == "BAD") return RefusalOf(Code::kBadRequest, TextAt(reply, 1));
+  if (word == "EXISTS") return Refusal(Code::kExists, "a conversation of this name exists");
+  if (word == "FORBIDDEN") return Refusal(Code::kForbidden, TextAt(reply, 1));
+  if (word == "BAD") return Refusal(Code::kBadRequest, TextAt(reply, 1));
   return BrokenReply();
 }
 

@@ -138,13 +138,8 @@ void RedisClient::Looked(const std::shared_ptr<Look>& look, RedisStatus status) 
   // A wrong password, certificate or server stays wrong: nobody is kept waiting for it. The next call looks again.
   const bool hopeless = status.hopeless() || (look->hopeless && !status.ok());
   std::vector<CallPointer> resumed;
-  std::erase_if(waiting_, [&](const CallPointer& call) {
-    if (call->retry_at_ms != UINT64_MAX) return false;
-    if (!status.ok() && !hopeless) return false;
-    resumed.push_back(call);
-    return true;
-  });
-  if (!status.ok() && !hopeless && !waiting_.empty()) {
+  if (status.ok() || hopeless) resumed = TakeUntil(UINT64_MAX, &unplaced_);
+  if (!status.ok() && !hopeless && waiting_.size() + unplaced_.size() > 0) {
     look_at_ms_ = NowMs() + options_.retry_min_ms +
                   (options_.random ? options_.random() % (options_.retry_max_ms - options_.retry_min_ms + 1) : 0);
   }

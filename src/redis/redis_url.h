@@ -20,8 +20,8 @@ struct RedisAddress {
   std::string Name() const;
 };
 
-// redis[s]://[user][:password]@host[:port][/database], the parts percent-encoded where they need it. The form is the one
-// that redis-cli -u and the usual clients read. kBadUrl says what is wrong without showing the password.
+// redis[s]://[user][:password]@host[:port][/database], the parts percent-encoded where they need it. The form is the
+// one that redis-cli -u and the usual clients read. kBadUrl says what is wrong without showing the password.
 RedisStatus ParseRedisUrl(std::string_view url, RedisAddress* address);
 
 // `host:port` as a node names another (MOVED, CLUSTER SLOTS); the port behind the last colon. False: it is none.

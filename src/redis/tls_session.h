@@ -10,8 +10,8 @@ namespace everyonce {
 // TLS as a transform of bytes: no socket, no loop, no clock. What is behind it (src/tls, by Node's own OpenSSL) is
 // handed in, so that the client of Redis, and its native tests, need no library for it.
 //
-// The caller feeds what the socket brought, reads plaintext until there is none, and writes what TakeOutput gives: after
-// every call, since any of them may make some.
+// The caller feeds what the socket brought, reads plaintext until there is none, and writes what TakeOutput gives:
+// after every call, since any of them may make some.
 class TlsSession {
  public:
   enum class State {

@@ -12,7 +12,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { pathToFileURL } from 'node:url';
 import { lead } from '../../examples/chat/cluster.js';
-import { command, moveSlot, startLocalCluster, until, whole } from '../../examples/chat/local-cluster.js';
+import { command, moveSlot, startLocalCluster, whole } from '../../examples/chat/local-cluster.js';
 import { History } from '../../lib/checker/history.js';
 import { isClean, judge } from '../../lib/checker/judge.js';
 import { Client, MemoryOutbox } from '../../lib/index.js';
@@ -20,6 +20,7 @@ import { Participant } from '../../lib/torture/participant.js';
 import { pick, seeded } from '../../lib/torture/random.js';
 import { readHeads, readLog } from '../../lib/torture/read-log.js';
 import { runCommand } from './command.js';
+import { failOver } from './failover.js';
 import { freePort, ServerProcess } from './server-process.js';
 
 const group = 'g:everyone';
@@ -142,22 +143,8 @@ class Run {
       for (const { port } of nodes) await command(port, 'CLIENT KILL TYPE pubsub');
     } else if (fault === 'scripts') {
       for (const { port } of nodes) await command(port, 'SCRIPT FLUSH');
-    } else if (fault === 'failover') await this.#failOver();
+    } else if (fault === 'failover') await failOver(this.cluster, this.random);
     else await this.#moveHottest();
-  }
-
-  /** A master dies, its replica takes over, and what was the master comes back as the replica of that. */
-  async #failOver() {
-    const isMaster = async ({ port }) => /role:master/.test(await command(port, 'INFO replication'));
-    const masters = [];
-    for (const node of this.cluster.nodes) if (await isMaster(node)) masters.push(node);
-    const dead = masters[pick(this.random, masters.length)];
-    const rest = this.cluster.nodes.filter((node) => node !== dead);
-    await dead.kill();
-    await until(async () => (await Promise.all(rest.map(isMaster))).filter(Boolean).length === masters.length);
-    await dead.start();
-    await until(async () => /master_link_status:up/.test(await command(dead.port, 'INFO replication')));
-    await whole(this.cluster.nodes);
   }
 
   /** The slot of the conversation in which everybody writes goes to the next master. */

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { EveryonceError } from '../../lib/protocol/errors.js';
 import { createServer } from '../../lib/server/server.js';
+import { freePort } from '../support/free-port.js';
 import { login } from './support/raw-client.js';
 import { say, startRedis } from './support/redis.js';
 import { cleanUp, onCleanUp, startServer } from './support/servers.js';
@@ -101,7 +102,8 @@ describe('flow: on Redis', () => {
   });
 
   it('refuses a node of a Cluster behind a plain URL, and a replica whose primary is away', async () => {
-    const node = await startRedis('--cluster-enabled', 'yes');
+    // Its bus would take the port 10,000 above, which somebody else may have.
+    const node = await startRedis('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()));
     const orphan = await startRedis('--replicaof', '127.0.0.1', '1');
     for (const [{ url }, code] of [
       [node, 'REDIS_WRONG_SERVER'],

@@ -20,7 +20,7 @@ const nativeRooms = {
   'src/log': { ours: /^src\/(core|log)\//, others: new RegExp(`${std}|${posix}|^rocksdb/|^boost/|^xxhash\\.h$`) },
   'src/store': { ours: /^src\/(core|log|store)\//, others: new RegExp(`${std}|${posix}`) },
   'src/redis': {
-    ours: /^src\/(core\/|redis\/|log\/(log|feed|relay)\.h)/,
+    ours: /^src\/(core\/|redis\/|log\/(log|feed|relay|refusal)\.h)/,
     others: new RegExp(`${std}|${posix}|^hiredis/|^uv\\.h$`),
   },
   'src/migrate': { ours: /^src\/(core|log|store|redis|migrate)\//, others: new RegExp(`${std}|^uv\\.h$`) },

@@ -49,7 +49,7 @@ describe('options', () => {
     });
     assert.equal(data, null);
     assert.deepEqual(redis, { nodes: ['redis://cache'], cluster: false, replicas: 2, replicaTimeoutMs: 50 });
-    const nodes = ['redis://one:7000', 'rediss://two:7001'];
+    const nodes = ['redis://one:7000', 'redis://two:7001'];
     assert.deepEqual(readOptions({ insecure, redis: { nodes } }).redis, {
       nodes,
       cluster: undefined,

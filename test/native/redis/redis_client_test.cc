@@ -58,6 +58,35 @@ class RedisClientTest : public testing::Test {
   std::unique_ptr<RedisClient> client_;
 };
 
+TEST_F(RedisClientTest, WhatWaitsForTheFirstConnectionIsBoundedAndRunsOutInOrder) {
+  FakeServer silent(loop_.get(), [](const std::string&) { return std::string(); });
+  RedisClientOptions options;
+  options.seeds = {silent.address()};
+  options.timeout_ms = 300;
+  options.connect_timeout_ms = 20;
+  options.max_commands = 100;
+  options.max_bytes = 10000;
+  client_ = std::make_unique<RedisClient>(loop_.get(), std::move(options));
+  for (int round = 0; round < 2; ++round) {
+    std::vector<int> expired;
+    for (int i = 0; i < 100; ++i) {
+      client_->Command(0, {"GET", "x"}, true, [&expired, i](const RedisResult& result) {
+        EXPECT_EQ(result.status.code, RedisCode::kUnreachable);
+        expired.push_back(i);
+      });
+    }
+    EXPECT_EQ(Do({"GET", "one too many"}).status.code, RedisCode::kQueueFull);
+    EXPECT_TRUE(expired.empty()) << "it is refused at once";
+    loop_.RunUntil([&] { return expired.size() == 100; });
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(expired.at(i), i);
+  }
+  EXPECT_EQ(Do({"SET", "x", std::string(10000, 'x')}).status.code, RedisCode::kQueueFull);
+  // What is given back counts no more.
+  EXPECT_EQ(Do({"SET", "x", std::string(9000, 'x')}).status.code, RedisCode::kUnreachable);
+  EXPECT_EQ(Do({"SET", "x", std::string(9000, 'x')}).status.code, RedisCode::kUnreachable);
+  client_.reset();
+}
+
 TEST_F(RedisClientTest, UsesASingleServer) {
   RedisServer server({"--appendonly", "yes"});
   Open({server.address()}, false);
