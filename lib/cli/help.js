@@ -32,6 +32,7 @@ everyonce inspect --data DIR [CONVERSATION] [--json]   show what the store holds
 
 everyonce migrate --from DIR --to URL[,URL…] [options]   move a stopped server's store to Redis, and read it back
   --durability replicas=N  so many replicas have all of it, too (0)
+  --redis-ca FILE and so on, as above, where URL is rediss://
   --dedup-window MS     the server's dedup.windowMs (${DEFAULTS.dedupWindowMs})
   --yes                 without being asked
   --json                the result as JSON

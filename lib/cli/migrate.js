@@ -9,6 +9,7 @@ import { STORE_FILE_NAME } from '../server/control-path.js';
 import { DEFAULTS } from '../server/defaults.js';
 import { loadAddon } from '../server/native.js';
 import { readRedis } from '../server/redis-options.js';
+import { TLS_FLAGS, readRedisFlags } from './redis-flags.js';
 import { visible } from './text.js';
 
 /** @typedef {{ out: (line: string) => void, err: (line: string) => void }} Say */
@@ -101,6 +102,7 @@ export function readMigrateFlags(args) {
     options: {
       from: { type: 'string' },
       to: { type: 'string' },
+      ...TLS_FLAGS,
       durability: { type: 'string' },
       'dedup-window': { type: 'string' },
       yes: { type: 'boolean', default: false },
@@ -111,11 +113,12 @@ export function readMigrateFlags(args) {
   });
   const { from = DEFAULTS.data, to } = values;
   if (to === undefined) bad('to', 'given: the Redis to move to, like redis://127.0.0.1:6379');
-  const nodes = /** @type {string} */ (to).split(',').map((url) => url.trim());
+  const place = /** @type {{ nodes: string[] }} */ (readRedisFlags({ ...values, redis: to }));
+  const { nodes } = place;
   const replicas = /^replicas=(\d{1,2})$/.exec(values.durability ?? 'replicas=0')?.[1];
   if (replicas === undefined) bad('durability', 'replicas=N, as of serve');
-  readRedis({ nodes }, { replicas: Number(replicas) }); // refuses what is none
-  const redis = { nodes, replicas: Number(replicas), replicaTimeoutMs: REPLICA_TIMEOUT_MS };
+  const { tls } = readRedis(place, { replicas: Number(replicas) }) ?? {}; // refuses what is none
+  const redis = { nodes, tls, replicas: Number(replicas), replicaTimeoutMs: REPLICA_TIMEOUT_MS };
   const window = values['dedup-window'] ?? String(DEFAULTS.dedupWindowMs);
   const dedupWindowMs = /^\d{1,11}$/.test(window) ? Number(window) : NaN;
   if (!(dedupWindowMs >= 1000 && dedupWindowMs <= 31_536_000_000)) {
@@ -129,7 +132,8 @@ export function readMigrateFlags(args) {
 
 /** Of a URL what may be shown. @param {string} url */
 function placeOf(url) {
-  return visible(`redis://${url.replace(/^rediss?:\/\//, '').replace(/^.*@/, '')}`);
+  const [, scheme, rest] = /** @type {RegExpExecArray} */ (/^(rediss?:\/\/)(.*)$/s.exec(url));
+  return visible(`${scheme}${rest.replace(/^.*@/s, '')}`);
 }
 
 /** @param {string} name @param {string} wanted @returns {never} */

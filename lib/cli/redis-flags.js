@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import { EveryonceError } from '../protocol/errors.js';
 
 /** For parseArgs. */
-export const REDIS_FLAGS = /** @type {const} */ ({
-  redis: { type: 'string' },
+export const TLS_FLAGS = /** @type {const} */ ({
   'redis-ca': { type: 'string' },
   'redis-cert': { type: 'string' },
   'redis-key': { type: 'string' },
   'redis-servername': { type: 'string' },
 });
+export const REDIS_FLAGS = /** @type {const} */ ({ redis: { type: 'string' }, ...TLS_FLAGS });
 
 /** createServer's options by the flag that sets them. */
 export const REDIS_FLAG_OF = /** @type {const} */ ([

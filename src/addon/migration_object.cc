@@ -57,6 +57,7 @@ MigrationObject::MigrationObject(const Napi::CallbackInfo& info)
   options.replica_timeout_ms = static_cast<uint32_t>(replica_timeout_ms);
   options.client.seeds = addon.redis;
   options.client.cluster = addon.redis_cluster;
+  options.client.tls = addon.redis_tls;
   options.client.client_name = "everyonce-migrate";
   options.client.timeout_ms = kCommandTimeoutMs;
   options.client.random = [source = std::make_shared<std::random_device>()] { return uint64_t{(*source)()}; };

@@ -228,7 +228,8 @@ RedisConnectionOptions RedisClient::ConnectionOptionsFor(const SlotMap::Node& no
   options.address.port = node.port;
   options.tls = options_.tls;
   options.client_name = options_.client_name;
-  options.connect_timeout_ms = options_.connect_timeout_ms;
+  // TLS goes to and fro twice more, and both sides calculate.
+  options.connect_timeout_ms = options_.connect_timeout_ms * (options.address.tls ? 2 : 1);
   options.reconnect_max_ms = options_.retry_max_ms;
   options.max_commands = options_.max_commands;
   options.max_bytes = options_.max_bytes;

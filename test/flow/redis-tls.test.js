@@ -148,7 +148,7 @@ describe('flow: TLS to Redis', () => {
     const cases = [
       [plain.url.replace('redis:', 'rediss:'), 'REDIS_UNREACHABLE', /to TLS \(without it/],
       [secured.url.replace('rediss:', 'redis:'), 'REDIS_UNREACHABLE', /if it speaks TLS, the URL begins with rediss/],
-      [`rediss://127.0.0.1:${silent}`, 'REDIS_UNREACHABLE', /no answer within 1000 ms to TLS/],
+      [`rediss://127.0.0.1:${silent}`, 'REDIS_UNREACHABLE', /no answer within 2000 ms to TLS/],
       [`rediss://127.0.0.1:${noise}`, 'REDIS_TLS', /TLS: /],
     ];
     const ask = async ([url, code, why]) => {
