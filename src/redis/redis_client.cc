@@ -37,6 +37,8 @@ bool IsPassing(const RedisReply& reply) {
 }  // namespace
 
 RedisClient::RedisClient(uv_loop_t* loop, RedisClientOptions options) : loop_(loop), options_(std::move(options)) {
+  // TLS goes to and fro twice more, and both sides calculate.
+  if (!options_.seeds.empty() && options_.seeds.front().tls) options_.connect_timeout_ms *= 2;
   timer_ = new Timer();
   timer_->owner = this;
   uv_timer_init(loop_, &timer_->timer);
@@ -228,8 +230,7 @@ RedisConnectionOptions RedisClient::ConnectionOptionsFor(const SlotMap::Node& no
   options.address.port = node.port;
   options.tls = options_.tls;
   options.client_name = options_.client_name;
-  // TLS goes to and fro twice more, and both sides calculate.
-  options.connect_timeout_ms = options_.connect_timeout_ms * (options.address.tls ? 2 : 1);
+  options.connect_timeout_ms = options_.connect_timeout_ms;
   options.reconnect_max_ms = options_.retry_max_ms;
   options.max_commands = options_.max_commands;
   options.max_bytes = options_.max_bytes;
