@@ -39,7 +39,7 @@ void Migration::Close() {
   if (closed_) return;
   closed_ = true;
   client_.Close();
-  End({"CLOSED", "it was broken off; the same again goes on"});
+  End({"CLOSED", "it was broken off"});
   store_.reset();  // nothing reads it any more, and the next one may want it at once
 }
 

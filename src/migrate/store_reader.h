@@ -80,6 +80,8 @@ class StoreReader {
   Status TakeHead(std::string_view conv, std::string_view value);
   Status TakeTail(std::string_view conv);
   void PutOwn(std::string_view conv, std::string_view user, const OwnRecord& record, uint64_t as_of_seq);
+
+  // store_reader_marks.cc
   Status TakeMark(std::string_view key, std::string_view value);
   Status TakeWindow(std::string_view key, std::string_view value);
   Status TakeToken(std::string_view key, std::string_view value);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { Dedup, OfflineStore, SegmentIds, Sequencer, Snowflake } from '../../lib/index.js';
 import { once, tokens } from '../../lib/idempotency/index.js';
+import { loadAddon } from '../../lib/server/native.js';
 import { emptyCluster, migrate, migrateTo, run, start, stoppingProxy } from './support/migrating.js';
 import { login } from './support/raw-client.js';
 import { startRedis } from './support/redis.js';
@@ -235,5 +236,28 @@ describe('flow: migrate, what else there is', function () {
     assert.equal(await copy.xlen((await copy.keys('eo:{p*}:l:*'))[0]), 1);
     const { code, err } = await migrateTo(data, (await startRedis()).url, '--durability', 'many');
     assert.deepEqual([code, /--durability must be replicas=N/.test(err)], [2, true]);
+  });
+
+  it('messages that come again are passed over, and none is written behind one that is missing', async () => {
+    const { url } = await startRedis();
+    const { Redis: Native } = loadAddon();
+    const native = new Native({ nodes: [url] });
+    onCleanUp(() => native.close());
+    const messages = (from, to) => {
+      const seqs = Array.from({ length: to - from + 1 }, (_, i) => String(from + i));
+      return seqs.flatMap((seq) => [seq, ...'manfditbsr'].map((value) => (value === seq ? seq : `${value}${seq}`)));
+    };
+    const write = (from, to) => native.script('migrate_log', ['log'], ['11', ...messages(from, to)]);
+    assert.equal(await write(13, 14), 'GAP');
+    assert.equal(await write(11, 13), 'OK');
+    assert.equal(await write(15, 16), 'GAP');
+    assert.equal(await write(12, 15), 'OK');
+    assert.equal(await write(11, 12), 'OK');
+    const log = await native.command(['XRANGE', 'log', '-', '+'], 'log');
+    assert.deepEqual(
+      log.map(([id]) => id),
+      ['11-0', '12-0', '13-0', '14-0', '15-0'],
+    );
+    assert.deepEqual(log[4][1].join(' '), [...'manfditbsr'].map((name) => `${name} ${name}15`).join(' '));
   });
 });

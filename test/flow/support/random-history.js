@@ -198,6 +198,12 @@ export async function lookAtAll(server, { devices, published }) {
         seen[`${name} ${n} other`] = await client.say(conv, 'another-id-than-any', 1, { n });
       }
       const last = all.at(-1)?.to ?? 0;
+      // An id of the last 64 n under a new one.
+      const known = all.findLast(
+        ({ n, packets }) => n > last - 64 && seen[`${name} ${n}`]?.[0].t === 'ack' && packets.length > 0,
+      );
+      const used = known?.packets[0].id;
+      if (used) seen[`${name} used`] = await client.say(conv, used, 1, { n: last + 1 });
       seen[`${name} gap`] = await client.say(conv, 'far-ahead-of-all', 1, { n: last + 3 });
     }
     await client.close();
