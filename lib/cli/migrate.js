@@ -84,7 +84,10 @@ export async function migrate(args, say) {
     screen.clear();
     const { code, message } = /** @type {any} */ (cause);
     if (cause instanceof EveryonceError || typeof code !== 'string') throw cause;
-    throw new EveryonceError(code, whatNow(code, message), { cause, option: 'to' });
+    const hasBegun = migration.progress().step !== 'looking';
+    const whatNow =
+      hasBegun && !code.startsWith('MIGRATION_') ? '; the store is as it was: run the same again, it goes on' : '';
+    throw new EveryonceError(code, message + whatNow, { cause, option: 'to' });
   } finally {
     clearInterval(timer);
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
@@ -148,14 +151,6 @@ async function agree({ from, places, isAgreed }, keys) {
   const answer = await asking.question(`move ${from} (about ${keys} records) to ${places.join(', ')}? [y/N] `);
   asking.close();
   if (!/^y(es)?$/i.test(answer.trim())) bad('yes', 'what you mean: nothing was moved');
-}
-
-/** @param {string} code @param {string} message */
-function whatNow(code, message) {
-  const isMidWay = code.startsWith('REDIS_') || code === 'CLOSED';
-  return isMidWay && code !== 'REDIS_WRONG_SERVER' && code !== 'REDIS_AUTH'
-    ? `${message}; the store is as it was: run the same again, it goes on`
-    : message;
 }
 
 /** Progress: a line that is written over on a terminal, one now and then elsewhere. */
