@@ -199,6 +199,11 @@ export function progressLine({ step, keys, ofKeys, counts, resumed }) {
 function report({ from, places }, counts, say) {
   say.out(`moved ${from} to ${places.join(', ')}; all of it was read back and is the same`);
   for (const [name, words] of ROWS) say.out(`  ${words.padEnd(28)} ${String(counts[name]).padStart(12)}`);
+  if (counts.windowOver > 0) {
+    say.out(
+      `${counts.windowOver} ids of sends without n are older than --dedup-window and stay behind: a repeat of them is new`,
+    );
+  }
   say.out('not moved, since no store keeps it:');
   for (const line of LEFT_BEHIND) say.out(`  ${line}`);
   say.out(`to use it: everyonce serve --redis ${places.join(',')}`);

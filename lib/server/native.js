@@ -153,10 +153,11 @@ const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);
  *   tls?: import('./redis-tls.js').TlsSettings }) => Redis} RedisConstructor */
 
 /**
- * How much there is of what. Bytes are of the bodies of messages.
+ * How much there is of what. Bytes are of the bodies of messages. `windowOver`: ids of sends without `n` that stay behind,
+ * since they are older than the window.
  *
  * @typedef {Record<'conversations' | 'messages' | 'bytes' | 'members' | 'senders' | 'acked' | 'read' | 'devices' | 'window' |
- *   'tokens' | 'groups' | 'letters' | 'claims' | 'counters' | 'workers' | 'waiting', number>} MigrationCounts
+ *   'windowOver' | 'tokens' | 'groups' | 'letters' | 'claims' | 'counters' | 'workers' | 'waiting', number>} MigrationCounts
  */
 
 /**

@@ -107,6 +107,7 @@ Napi::Object MigrationObject::Counts() const {
   set("read", counts.read);
   set("devices", counts.devices);
   set("window", counts.window);
+  set("windowOver", counts.window_over);
   set("tokens", counts.tokens);
   set("groups", counts.groups);
   set("letters", counts.letters);

@@ -28,9 +28,10 @@ struct MigrationCounts {
   uint64_t acked = 0;
   uint64_t read = 0;
   uint64_t devices = 0;
-  uint64_t window = 0;  // ids of sends without n
-  uint64_t tokens = 0;  // used ones
-  uint64_t groups = 0;  // of consumers
+  uint64_t window = 0;       // ids of sends without n
+  uint64_t window_over = 0;  // those that are older than the window: they stay behind
+  uint64_t tokens = 0;       // used ones
+  uint64_t groups = 0;       // of consumers
   uint64_t letters = 0;
   uint64_t claims = 0;    // of the primitives: and Dedup's keys
   uint64_t counters = 0;  // sequences, segments of ids

@@ -69,7 +69,10 @@ Status StoreReader::TakeWindow(std::string_view key, std::string_view value) {
   const std::vector<std::string_view> parts = PartsOfKey(key, 3);
   WindowEntry entry;
   if (!WindowEntry::Decode(value, &entry)) return Corrupt(key);
-  if (entry.Expired(now_ms_, window_ms_)) return Status::Ok();
+  if (entry.Expired(now_ms_, window_ms_)) {
+    ++counts_.window_over;
+    return Status::Ok();
+  }
   if (entry.mid == 0) {
     std::string record_bytes;
     LogRecord record;

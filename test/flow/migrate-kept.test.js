@@ -238,6 +238,56 @@ describe('flow: migrate, what else there is', function () {
     assert.deepEqual([code, /--durability must be replicas=N/.test(err)], [2, true]);
   });
 
+  it('ids of sends without n that are older than --dedup-window stay behind, and that is said', async () => {
+    const data = join(makeDirectory(), 'data');
+    const first = await start({ data });
+    const say = (server, i) => server.publish({ conv: CONVS[0], from: 'alice', id: `published-${i}`, body: i });
+    await say(first, 1);
+    const { now } = (await login(first, 'bob')).welcome;
+    await first.close();
+    while (Date.now() <= now + 1000) await new Promise((resolve) => setTimeout(resolve, 20)); // its window is over
+    const { url } = await startRedis();
+    const { code, out } = await migrateTo(data, url, '--dedup-window', '1000');
+    assert.equal(code, 0);
+    assert.match(out, /^1 ids of sends without n are older than --dedup-window and stay behind/m);
+    const second = await start({ redis: url });
+    assert.equal((await say(second, 1)).seq, 2);
+  });
+
+  it('into a Cluster, while the slot of a long log moves from one master to another', async () => {
+    const data = join(makeDirectory(), 'data');
+    const first = await start({ data });
+    const body = 'x'.repeat(1500);
+    const say = (i) => first.publish({ conv: CONVS[0], from: 'alice', id: `published-${i}`, body });
+    await Promise.all(Array.from({ length: 2500 }, (_, i) => say(i)));
+    await first.close();
+    const nodes = await emptyCluster();
+    const masters = nodes.map((url) => new Redis(url));
+    onCleanUp(() => masters.forEach((node) => node.disconnect()));
+    const ids = await Promise.all(masters.map(async (node) => String(await node.cluster('MYID'))));
+    const moving = migrateTo(data, nodes.join(','), '--json');
+    const findLog = async () => {
+      for (;;) {
+        for (const [from, node] of masters.entries()) {
+          const [key] = (await node.scan(0, 'MATCH', 'eo:{p*}:l:*', 'COUNT', 1000))[1];
+          if (key !== undefined) return { key, from };
+        }
+      }
+    };
+    const { key, from } = await findLog();
+    const to = (from + 1) % masters.length;
+    const slot = Number(await masters[0].cluster('KEYSLOT', key));
+    await masters[to].cluster('SETSLOT', slot, 'IMPORTING', ids[from]);
+    await masters[from].cluster('SETSLOT', slot, 'MIGRATING', ids[to]);
+    for (let keys; (keys = await masters[from].cluster('GETKEYSINSLOT', slot, 1)).length > 0;) {
+      await masters[from].migrate('127.0.0.1', Number(new URL(nodes[to]).port), keys[0], 0, 20_000);
+    }
+    for (const node of masters) await node.cluster('SETSLOT', slot, 'NODE', ids[to]);
+    const { code, err } = await moving;
+    assert.equal(code, 0, err);
+    assert.equal(await masters[to].xlen(key), 2500);
+  });
+
   it('messages that come again are passed over, and none is written behind one that is missing', async () => {
     const { url } = await startRedis();
     const { Redis: Native } = loadAddon();
