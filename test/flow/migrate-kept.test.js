@@ -269,7 +269,7 @@ describe('flow: migrate, what else there is', function () {
     const findLog = async () => {
       for (;;) {
         for (const [from, node] of masters.entries()) {
-          const [key] = (await node.scan(0, 'MATCH', 'eo:{p*}:l:*', 'COUNT', 1000))[1];
+          const [key] = await node.keys('eo:{p*}:l:*');
           if (key !== undefined) return { key, from };
         }
       }
