@@ -54,6 +54,8 @@ export class Receiver {
   #unread = new Map();
   /** @type {any} */
   #bringTimer = null;
+  /** Of conversations that the server could not tell of. @type {Set<any>} */
+  #learnTimers = new Set();
   /** Counts connections, so that what belongs to an older one is known. */
   #connection = 0;
 
@@ -127,9 +129,24 @@ export class Receiver {
         this.#brought.set(conv, at[conv][1]);
         for (const place of answer.convs) this.#place(position ? place : { ...place, resume: 'ok' });
       })
-      // The next word about it asks again.
-      .catch(() => {})
-      .finally(() => this.#learning.delete(conv));
+      .then(
+        () => false,
+        () => true,
+      )
+      .then((failed) => {
+        this.#learning.delete(conv);
+        if (failed) this.#learnLater(conv, connection);
+      });
+  }
+
+  /** There may be no other word about it. @param {string} conv @param {number} connection that it was asked on */
+  #learnLater(conv, connection) {
+    if (connection !== this.#connection || !this.online) return;
+    const timer = this.clock.setTimeout(() => {
+      this.#learnTimers.delete(timer);
+      this.learn(conv);
+    }, BRING_AGAIN_MS);
+    this.#learnTimers.add(timer);
   }
 
   /** One entry of `convs` in a welcome or resume. @param {any} place */
@@ -321,6 +338,8 @@ export class Receiver {
     this.#pulls = [];
     this.#brought.clear();
     this.clock.clearTimeout(this.#bringTimer);
+    for (const timer of this.#learnTimers) this.clock.clearTimeout(timer);
+    this.#learnTimers.clear();
     for (const inbox of this.#inboxes.values()) inbox.onLost();
   }
 

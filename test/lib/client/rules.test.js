@@ -612,6 +612,26 @@ describe('client: receiving', () => {
     assert.deepEqual(alice.received.map(({ body }) => body), [1, 2, 3, 4, 5, 6, 7, 8]); // prettier-ignore
   });
 
+  it('asks again where a conversation stands, if the server could not tell', async () => {
+    const { clock, server, network, makeClient, online } = makeWorld();
+    const bob = makeClient('bob', { handler: () => {} });
+    server.store(DM, { from: 'alice', device: 'phone', id: 'the-first', type: 'text', body: 'a', n: 1 });
+    await online(bob);
+    await clock.advance(1_000);
+    const [connection] = server.connections;
+    connection.on_resume = function unavailable({ rid }) {
+      delete connection.on_resume;
+      this.send({ t: 'error', code: 'unavailable', message: 'not now', rid });
+    };
+    // News of another history, and then not a word more.
+    connection.send({ t: 'head', conv: DM, epoch: server.conversation(DM).epoch + 1, head: 2, got: 1 });
+    connection.flush();
+    await clock.advance(500);
+    assert.equal(received(network, 'resume').length, 1);
+    await clock.advance(10_000);
+    assert.equal(received(network, 'resume').length, 2);
+  });
+
   it('does not show a message twice that a server lost and got again', async () => {
     const { clock, server, makeClient, online } = makeWorld();
     const [alice, bob] = [makeClient('alice'), makeClient('bob')];
