@@ -197,7 +197,9 @@ void Engine::Resume(Connection& connection, Packet packet) {
 
 // The connection has been told where it stands in a conversation: live where nothing is missing, else behind.
 void Engine::TellOf(Connection& connection, const ConversationView& view) {
-  if (!view.member && view.head <= view.got) return;
+  // One who left and has all is told no more, unless let in again. Where that is another process's doing, its bell may
+  // be lost, and positions tell.
+  if (!view.member && view.head <= view.got && relay_ == nullptr) return;
   Link& link = *LinkTo(connection, view.conv).first;
   link.told = true;
   link.live = connection.live_pushes && view.got >= view.head;

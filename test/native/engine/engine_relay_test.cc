@@ -245,6 +245,26 @@ TEST_F(EngineRelay, AGroupMadeElsewhereStartsLive) {
   EXPECT_EQ(TakeSeqs(&b, 1, &heads), Seqs{5});
 }
 
+TEST_F(EngineRelay, OneWhoIsLetInAgainIsToldThoughTheBellWasLost) {
+  a.harness.Connect(1, "alice", "alice-1");
+  a.harness.Receive(1, R"({"t":"create","rid":1,"conv":"g:team","members":["bob"]})");
+  a.harness.Receive(1, R"({"t":"remove","rid":2,"conv":"g:team","members":["bob"]})");
+  Settle();
+  // He has all that he may see when he comes.
+  b.harness.Connect(1, "bob", "bob-1");
+  b.harness.Receive(1, R"({"t":"got","conv":"g:team","seq":2})");
+  Settle();
+  b.harness.Connect(2, "bob", "bob-1");
+  b.harness.Take(2);
+  store.dropped = true;
+  a.harness.Receive(1, R"({"t":"add","rid":3,"conv":"g:team","members":["bob"]})");
+  Settle();
+  for (int i = 0; i < 17; ++i) Advance(1000);
+  int heads = 0;
+  TakeSeqs(&b, 2, &heads);
+  EXPECT_EQ(heads, 1);
+}
+
 TEST_F(EngineRelay, ReceiptsAndSignalsCross) {
   a.harness.Connect(1, "alice", "alice-1");
   b.harness.Connect(1, "bob", "bob-1");
