@@ -1,6 +1,6 @@
 -- Marks, of one partition and in order: what devices have acked, what users have read.
 --
--- KEYS per act (6): meta, log, members, senders, marks of the conversation; own messages of the user there
+-- KEYS per act (5): meta, log, members, senders, marks of the conversation
 -- ARGV per act (9): kind of conversation (d, g), got | read | at | begin, user, device, pe, pe that is known elsewhere,
 --   epoch (0: the current one), from, to
 --   got: from..to is acked (from 0: all up to `to`). read: the user's mark. at: a client's position (epoch, to); what
@@ -11,7 +11,7 @@
 -- @include settled
 local function act(k, a)
   local c = load_conversation(KEYS[k], KEYS[k + 1], KEYS[k + 2], ARGV[a] == 'd')
-  local marks, own = KEYS[k + 4], KEYS[k + 5]
+  local marks = KEYS[k + 4]
   local kind, user, device = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
   local pe, known_pe = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5])
   local epoch, from, to = tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7]), tonumber(ARGV[a + 8])
@@ -27,13 +27,12 @@ local function act(k, a)
   if epoch == 0 then epoch = c.epoch end
 
   if kind == 'read' then
-    local mark = load_read(c, marks, own, user)
+    local mark = load_read(c, marks, user)
     local keep = keep_of(c, epoch)
     if not keep then return {'OK', txt(mark.seq), '0'} end
     local seq = math.min(to, keep, visible_head(c, spans))
     if seq <= mark.seq then return {'OK', txt(mark.seq), '0'} end
-    redis.call('HSET', marks, 'r:' .. user, txt(c.epoch) .. '|' .. txt(seq) .. '|' .. txt(own_count(own, seq)) .. '|' ..
-      txt(system_count(c, seq)))
+    redis.call('HSET', marks, 'r:' .. user, txt(c.epoch) .. '|' .. txt(seq) .. '|' .. txt(system_count(c, seq)))
     return {'OK', txt(seq), '1'}
   end
 
@@ -41,7 +40,7 @@ local function act(k, a)
   local before = settled_up_to(c, spans, ranges, who)
   local acked_to = 0
   if kind == 'begin' then
-    acked_to = load_read(c, marks, own, user).seq
+    acked_to = load_read(c, marks, user).seq
   elseif kind == 'at' then
     acked_to = math.min(to, keep_of(c, epoch) or 0)
   else
@@ -57,8 +56,8 @@ local function act(k, a)
 end
 
 local replies, k, a = {}, 1, 1
-while k + 5 <= #KEYS do
+while k + 4 <= #KEYS do
   replies[#replies + 1] = act(k, a)
-  k, a = k + 6, a + 9
+  k, a = k + 5, a + 9
 end
 return replies

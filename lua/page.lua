@@ -52,45 +52,52 @@ local function over_removed(seq, last)
 end
 local function is_removed(seq) return seq <= c.floor and (not archived or next_visible(spans, seq) == seq) end
 
-if not newest then
-  if nothing_left then return answer(true, limit, limit, limit, true) end
-  if go_on and go_on > settled and go_on >= limit then return answer(true, 0, 0, 0, false) end
-  local first = math.max(settled, go_on or 0) + 1
-  local seq, full = first, false
+-- Fills the page from `seq` up to `last` with what is needed: the first seq that it did not come to, and where the log has
+-- a hole (nil: nowhere).
+local function walk_up(seq, last)
   local chunk, at = {}, 1
-  while seq <= limit and not full do
-    local visible = math.min(next_visible(spans, seq), limit + 1)
+  while seq <= last do
+    local visible = math.min(next_visible(spans, seq), last + 1)
     if next_unacked(ranges, seq) > seq then
       seq = next_unacked(ranges, seq)
     elseif is_removed(seq) then
-      local following = over_removed(seq, limit)
-      full, seq = following == nil, following or seq
+      local following = over_removed(seq, last)
+      if not following then return seq end
+      seq = following
     elseif visible > seq then
-      full = not add_hole(page, seq, visible - 1)
-      if not full then seq = visible end
+      if not add_hole(page, seq, visible - 1) then return seq end
+      seq = visible
     else
-      local own_end = end_of_own_run(c, who, seq, limit)
+      local own_end = end_of_own_run(c, who, seq, last)
       if own_end >= seq then
         seq = own_end + 1
-      elseif page.items_left < 1 then
-        full = true
       else
+        if page.items_left < 1 then return seq end
         -- Read ahead some: one look-up for many messages.
         while chunk[at] and chunk[at].seq < seq do at = at + 1 end
         if not chunk[at] or chunk[at].seq ~= seq then
           chunk, at = {}, 1
           local count = math.min(page.items_left, 32)
-          local found = redis.call('XRANGE', c.log, txt(seq) .. '-0', txt(limit) .. '-0', 'COUNT', count)
+          local found = redis.call('XRANGE', c.log, txt(seq) .. '-0', txt(last) .. '-0', 'COUNT', count)
           for i, entry in ipairs(found) do
             chunk[i] = {seq = tonumber(string.match(entry[1], '^%d+')), record = record_of(entry[2])}
           end
-          if not chunk[1] or chunk[1].seq ~= seq then return hole_at(seq) end
+          if not chunk[1] or chunk[1].seq ~= seq then return seq, seq end
         end
-        full = not add_message(page, seq, chunk[at].record)
-        if not full then seq = seq + 1 end
+        if not add_message(page, seq, chunk[at].record) then return seq end
+        seq = seq + 1
       end
     end
   end
+  return seq
+end
+
+if not newest then
+  if nothing_left then return answer(true, limit, limit, limit, true) end
+  if go_on and go_on > settled and go_on >= limit then return answer(true, 0, 0, 0, false) end
+  local first = math.max(settled, go_on or 0) + 1
+  local seq, hole = walk_up(first, limit)
+  if hole then return hole_at(hole) end
   local covered = math.min(seq - 1, limit)
   if covered < first then return answer(covered == limit, 0, 0, 0, covered == limit) end
   return answer(covered == limit, first, covered, covered, covered == limit)
@@ -106,27 +113,8 @@ if not hold and #ranges >= MAX_RANGES then
       break
     end
   end
-  local seq, full = settled + 1, false
-  while seq <= last and not full do
-    local visible = math.min(next_visible(spans, seq), last + 1)
-    if is_removed(seq) then
-      local following = over_removed(seq, last)
-      full, seq = following == nil, following or seq
-    elseif visible > seq then
-      full = not add_hole(page, seq, visible - 1)
-      if not full then seq = visible end
-    else
-      local own_end = end_of_own_run(c, who, seq, last)
-      if own_end >= seq then
-        seq = own_end + 1
-      else
-        local r = read_log(c, seq)
-        if not r then return hole_at(seq) end
-        full = not add_message(page, seq, r)
-        if not full then seq = seq + 1 end
-      end
-    end
-  end
+  local seq, hole = walk_up(settled + 1, last)
+  if hole then return hole_at(hole) end
   local items = page.items
   for i = 1, math.floor(#items / 2) do items[i], items[#items + 1 - i] = items[#items + 1 - i], items[i] end
   if seq == settled + 1 then return answer(false, 0, 0, 0, false) end

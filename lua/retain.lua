@@ -11,7 +11,7 @@
 --   late, these
 -- Replies: {NOTHING} · {ASK version user…} their devices are wanted, of direct conversations without the users ·
 --   {GROUPS name} there is a group that the caller does not know · {FEED} news is to be taken over first ·
---   {OK removed bytes more}
+--   {OK removed bytes more user…} whose messages were removed, for disown.lua
 -- @include conversation
 -- @include producer
 -- @include settled
@@ -101,4 +101,9 @@ for _, a in ipairs(answers) do
 end
 redis.call('HSET', c.meta, 'fl', txt(floor), 'fs', txt(system))
 redis.call('XTRIM', c.log, 'MINID', '=', txt(floor + 1) .. '-0')
-return {'OK', txt(floor - c.floor), txt(bytes), floor - c.floor == limit and '1' or '0'}
+local reply, told = {'OK', txt(floor - c.floor), txt(bytes), floor - c.floor == limit and '1' or '0'}, {}
+for _, user in pairs(senders) do
+  if not told[user] then reply[#reply + 1] = user end
+  told[user] = true
+end
+return reply

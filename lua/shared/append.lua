@@ -70,7 +70,7 @@ local function save_conversation(c)
   feed_groups(c, name)
 end
 
--- A user's own messages, for counting what is unread: 8 bytes each, ascending.
+-- A user's own messages, see own.lua.
 local function save_own(key, seqs)
   local parts = {}
   for i, seq in ipairs(seqs) do parts[i] = struct.pack('>I8', seq) end

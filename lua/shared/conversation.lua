@@ -8,7 +8,7 @@
 --   members  hash: user → spans `from-to-before-end;…` that the user sees (to `*`: a member), with the number of system.*
 --            messages before from and up to to. Of groups only
 --   senders  hash: see producer.lua
---   marks    hash: `g:user/device` → `epoch|from-to,…` acked; `r:user` → `epoch|seq|own|system` read
+--   marks    hash: `g:user/device` → `epoch|from-to,…` acked; `r:user` → `epoch|seq|system` read
 -- Numbers in the store and in replies are texts; as Lua numbers they stay below 2^53 (mids are never numbers).
 local function txt(number) return string.format('%.0f', number) end
 

@@ -1,3 +1,4 @@
+-- @include own
 -- Which seqs a device has acked, and how far all is settled: acked, its own, or not visible (semantics f-1). The ranges
 -- are closed, sorted, disjoint and never touch; at most 64, but one that begins at 1 always fits.
 local MAX_RANGES = 64
@@ -118,15 +119,16 @@ local function ack(c, spans, ranges, who, from, to)
   return add_range(ranges, from, to)
 end
 
--- How many of a user's own messages there are up to and including `seq` (see save_own).
-local function own_count(key, seq)
-  local low, high = 0, redis.call('STRLEN', key) / 8
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    local at = struct.unpack('>I8', redis.call('GETRANGE', key, middle * 8, middle * 8 + 7))
-    if at <= seq then low = middle + 1 else high = middle end
+-- How many of a user's own messages there are above `seq` (see own.lua). It is asked for what is unread, so they are at
+-- the end, and few.
+local function own_above(key, seq)
+  local count = redis.call('STRLEN', key) / 8
+  local high, step = count, 1
+  while high > 0 and own_seq(key, math.max(high - step, 0)) > seq do
+    high = math.max(high - step, 0)
+    step = step * 2
   end
-  return low
+  return count - first_own_above(key, seq, math.max(high - step, 0), high)
 end
 
 local function system_count(c, seq)
@@ -137,25 +139,25 @@ local function system_count(c, seq)
   return r and r.system or 0
 end
 
--- The user's read mark: {seq, own, system}.
-local function load_read(c, marks, own, user)
+-- The user's read mark: {seq, system}.
+local function load_read(c, marks, user)
   local text = redis.call('HGET', marks, 'r:' .. user)
-  if not text then return {seq = 0, own = 0, system = 0} end
-  local epoch, seq, mine, system = string.match(text, '^(%d+)|(%d+)|(%d+)|(%d+)$')
-  local mark = {seq = tonumber(seq), own = tonumber(mine), system = tonumber(system)}
+  if not text then return {seq = 0, system = 0} end
+  local epoch, seq, system = string.match(text, '^(%d+)|(%d+)|(%d+)$')
+  local mark = {seq = tonumber(seq), system = tonumber(system)}
   if tonumber(epoch) ~= c.epoch then
     local keep = keep_of(c, tonumber(epoch)) or 0
-    if mark.seq > keep then mark = {seq = keep, own = own_count(own, keep), system = system_count(c, keep)} end
+    if mark.seq > keep then mark = {seq = keep, system = system_count(c, keep)} end
   end
   return mark
 end
 
 -- A conversation as a user and a device (empty: none) have it: {conv-epoch head got read unread member}.
 local function view_of(c, spans, marks, own, user, device)
-  local head, mark, count = visible_head(c, spans), load_read(c, marks, own, user), 0
+  local head, mark, count = visible_head(c, spans), load_read(c, marks, user), 0
   -- What was removed is not there to be read.
   local start = mark
-  if c.floor > mark.seq then start = {seq = c.floor, own = own_count(own, c.floor), system = c.floor_system} end
+  if c.floor > mark.seq then start = {seq = c.floor, system = c.floor_system} end
   for _, s in ipairs(spans) do
     local below, last = math.max(start.seq, s.from - 1), math.min(s.to, c.head)
     if last > below then
@@ -164,7 +166,7 @@ local function view_of(c, spans, marks, own, user, device)
       count = count + (last - below) - (system_last - system_below)
     end
   end
-  if c.head == 0 then count = 0 else count = count - (redis.call('STRLEN', own) / 8 - start.own) end
+  if c.head == 0 then count = 0 else count = count - own_above(own, start.seq) end
   local got = 0
   if device ~= '' and c.head > 0 then
     local who = user .. '/' .. device

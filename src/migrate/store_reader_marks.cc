@@ -40,9 +40,8 @@ Status StoreReader::TakeMark(std::string_view key, std::string_view value) {
       const std::vector<std::string_view> parts = PartsOfKey(rest, 2);
       ReadRecord record;
       if (!ReadRecord::Decode(value, &record)) return Corrupt(key);
-      out_->Hash(
-          ConversationKeys(parts[1]).Marks(), "r:" + std::string(parts[0]),
-          Text(record.epoch) + "|" + Text(record.seq) + "|" + Text(record.own_count) + "|" + Text(record.system_count));
+      out_->Hash(ConversationKeys(parts[1]).Marks(), "r:" + std::string(parts[0]),
+                 Text(record.epoch) + "|" + Text(record.seq) + "|" + Text(record.system_count));
       ++counts_.read;
       return Status::Ok();
     }

@@ -99,7 +99,7 @@ void RedisLog::AddToLane(const GroupPointer& group, size_t index, std::map<uint3
     }
     default: {
       const bool got = command.kind == CommandKind::kGot;
-      call.keys.AddAll(keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Marks(), keys.Own(command.user));
+      call.keys.AddAll(keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Marks());
       return call.arguments.AddAll(kind, std::string_view(got ? "got" : "read"), command.user, command.device,
                                    command.pe, known_pe, command.epoch, got ? command.from : uint64_t{0}, command.to);
     }

@@ -142,10 +142,24 @@ void RedisRetention::Looked(const Name& name, const RedisResult& result) {
     host_.counters->removed_messages += NumberAt(result.reply, 1);
     host_.counters->removed_bytes += NumberAt(result.reply, 2);
     again = TextAt(result.reply, 3) == "1";
+    Disown(name, result.reply);
   }
   if (again && word == "OK") names_.push_front(name);
   if (again && word != "OK" && name.tries < kTries) names_.push_back({name.conv, name.tries + 1});
   PartDone();
+}
+
+// Lets the removed messages go from their senders' lists. Where that fails they are there until the next step.
+void RedisRetention::Disown(const Name& name, const RedisReply& reply) {
+  const ConversationKeys keys(name.conv);
+  std::vector<std::string> names = {keys.Meta()};
+  for (size_t i = 4; i < reply.elements.size(); ++i) names.push_back(keys.Own(reply.elements[i].text));
+  if (names.size() == 1) return;
+  ++under_way_;
+  host_.client->RunScript(*FindLuaScript("disown"), names, {}, [this](const RedisResult& result) {
+    if (!result.status.ok()) Failed();
+    PartDone();
+  });
 }
 
 // Who joins meanwhile changes the version of the members, and all are asked again.

@@ -60,6 +60,7 @@ class RedisRetention {
   void Listed(uint32_t partition, const RedisResult& result);
   void LookAt(Name name, const std::string& version, const std::vector<std::string>& users);
   void Looked(const Name& name, const RedisResult& result);
+  void Disown(const Name& name, const RedisReply& reply);
   void AskDevices(const Name& name, const RedisReply& reply);
   void Failed();
   void PartDone() { --under_way_; }

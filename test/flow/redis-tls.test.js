@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { createServer as listen } from 'node:net';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { migrate } from '../../lib/cli/migrate.js';
 import { serve } from '../../lib/cli/serve.js';
 import { Dedup, EveryonceError } from '../../lib/index.js';
 import { loadAddon } from '../../lib/server/native.js';
@@ -243,6 +244,20 @@ describe('flow: TLS to Redis', () => {
     while (lines.length === 0) await new Promise((resolve) => setImmediate(resolve));
     process.emit('SIGTERM');
     assert.equal(await running, 0);
+  });
+
+  it('everyonce migrate moves a store there', async () => {
+    const redis = await startTlsRedis(pair, authority);
+    const data = join(makeDirectory(), 'data');
+    const embedded = await startServer({ data });
+    await embedded.publish({ conv: DM, from: 'alice', id: id(1), body: 'moved' });
+    await embedded.close();
+    const lines = [];
+    const say = { out: (line) => lines.push(line), err: () => {} };
+    await migrate(['--from', data, '--to', redis.url, '--redis-ca', authority.certFile, '--yes', '--json'], say);
+    assert.deepEqual(JSON.parse(lines[0]).to, [redis.url]);
+    const server = await startServer(on(redis.url));
+    assert.equal((await server.history(DM, { limit: 1 })).items[0].body, 'moved');
   });
 
   /** @param {(socket: import('node:net').Socket) => void} onSocket @returns {Promise<number>} its port */

@@ -2,6 +2,7 @@
 // in test/native/redis; here it is the whole server, over real sockets.
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
+import { Redis } from 'ioredis';
 import { EveryonceError } from '../../lib/protocol/errors.js';
 import { createServer } from '../../lib/server/server.js';
 import { freePort } from '../support/free-port.js';
@@ -169,6 +170,38 @@ describe('flow: on Redis', () => {
     const published = await two.publish({ conv: DM, from: 'alice', id: other, body: 'x' });
     assert.equal((await one.publish({ conv: DM, from: 'alice', id: other, body: 'x' })).seq, published.seq);
     assert.match(await say(redis.port, `EXISTS eo:{tokens}:key`), /1/);
+  });
+
+  it("what retention removes is let go from its senders' lists, too, and unread stays what it was", async () => {
+    const redis = await startRedis();
+    const server = await startServer({ data: undefined, redis: redis.url, retention: { messages: 5, everyMs: 100 } });
+    const direct = new Redis(redis.port, '127.0.0.1');
+    onCleanUp(() => direct.disconnect());
+    const publish = async (from, count) => {
+      for (let i = 0; i < count; i++) await server.publish({ conv: DM, from, body: i });
+    };
+    const unread = async () => {
+      const counts = await Promise.all(['alice', 'bob'].map((user) => login(server, user)));
+      return counts.map(({ welcome }) => welcome.convs.find(({ conv }) => conv === DM).unread);
+    };
+    const removed = async (count) => {
+      while (server.stats().removedMessages < count) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const bytes = async (user) => {
+      const [key] = await direct.keys(`eo:*:o:${DM}/${user}`);
+      return key === undefined ? 0 : direct.strlen(key);
+    };
+    await publish('alice', 60);
+    await removed(55);
+    while ((await bytes('alice')) > 5 * 8) continue;
+    assert.deepEqual(await unread(), [0, 5]);
+    await publish('bob', 3);
+    await removed(58);
+    assert.deepEqual(await unread(), [3, 2]);
+    await publish('bob', 20);
+    await removed(78);
+    while ((await bytes('alice')) > 0) continue;
+    assert.deepEqual(await unread(), [5, 0]);
   });
 
   it('refuses options that are not on Redis yet, by name', () => {

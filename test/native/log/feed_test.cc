@@ -5,6 +5,7 @@
 #include <set>
 
 #include "log/embedded_log_harness.h"
+#include "log/feed_calls.h"
 #include "support/seed.h"
 
 namespace everyonce::test {
@@ -12,88 +13,16 @@ namespace {
 
 constexpr int64_t kLeaseMs = 30000;
 
-class FeedHarness : public EmbeddedLogHarness {
+class EmbeddedFeed : public EmbeddedLogHarness {
  public:
-  Outcome Change(FeedChange change) {
-    if (change.group.empty()) change.group = "work";
-    Command command;
-    command.kind = CommandKind::kFeed;
-    command.feed = std::make_shared<const FeedChange>(std::move(change));
-    return Commit(command);
-  }
-  Outcome OpenGroup(const std::string& group = "work", bool from_now = false) {
-    return Change({.action = FeedAction::kOpen, .group = group, .from_now = from_now});
-  }
-  Outcome Ack(const FeedSlice& slice, uint64_t seq, bool release = true) {
-    return Change({.action = FeedAction::kAck, .lease = slice.lease, .seq = seq, .release = release});
-  }
-  Outcome AckAll(const FeedSlice& slice) { return Ack(slice, slice.messages.back().seq); }
-
-  FeedPage Take(uint32_t conversations = 10, uint32_t limit = 100, const std::string& group = "work",
-                const std::string& conv = "") {
-    FeedPage seen;
-    log().feed()->Take({.group = group,
-                        .conv = conv,
-                        .conversations = conversations,
-                        .limit = limit,
-                        .lease_ms = kLeaseMs,
-                        .now_ms = now_ms},
-                       [&](const Status& status, FeedPage page) {
-                         EXPECT_TRUE(status.ok()) << status.message;
-                         seen = std::move(page);
-                       });
-    return seen;
-  }
-  FeedLag Lag(const std::string& group = "work") {
-    FeedLag seen;
-    do {
-      log().feed()->Lag(group, [&](const Status& status, FeedLag lag) {
-        EXPECT_TRUE(status.ok()) << status.message;
-        seen = lag;
-        if (!status.ok()) seen.exact = true;
-      });
-    } while (!seen.exact);
-    return seen;
-  }
-  std::vector<uint64_t> Renew(const std::vector<uint64_t>& leases) {
-    std::vector<uint64_t> seen;
-    log().feed()->Renew("work", leases, kLeaseMs, now_ms, [&](const Status& status, std::vector<uint64_t> lost) {
-      EXPECT_TRUE(status.ok());
-      seen = std::move(lost);
-    });
-    return seen;
-  }
-  std::vector<DeadLetter> Letters(uint64_t after = 0, uint32_t limit = 100, bool* more = nullptr) {
-    std::vector<DeadLetter> seen;
-    log().feed()->Letters("work", after, limit, [&](const Status& status, std::vector<DeadLetter> letters, bool rest) {
-      EXPECT_TRUE(status.ok()) << status.message;
-      seen = std::move(letters);
-      if (more != nullptr) *more = rest;
-    });
-    return seen;
-  }
-  uint64_t Lowest(const std::string& conv) {
-    uint64_t seen = 0;
-    log().LowestGroupPosition(conv, [&](const Status& status, uint64_t seq) {
-      EXPECT_TRUE(status.ok()) << status.message;
-      seen = seq;
-    });
-    return seen;
-  }
-  void SendSome(const std::string& conv, uint64_t from, uint64_t to) {
-    for (uint64_t n = from; n <= to; ++n) {
-      const Outcome outcome = Commit(Send(conv, "ann", "phone", n));
-      ASSERT_EQ(outcome.code, Code::kOk) << outcome.message;
-    }
+  static constexpr int64_t kFeedLeaseMs = kLeaseMs;
+  // Everything is answered at once.
+  template <typename Done>
+  void Until(const Done& done) {
+    EXPECT_TRUE(done());
   }
 };
-
-std::vector<uint64_t> SeqsOf(const FeedSlice& slice) {
-  std::vector<uint64_t> seqs;
-  for (const Message& message : slice.messages) seqs.push_back(message.seq);
-  return seqs;
-}
-using Seqs = std::vector<uint64_t>;
+using FeedHarness = FeedCalls<EmbeddedFeed>;
 
 TEST(Feed, AGroupReadsEverythingFromTheStartInOrderAndGoesOnWhereItWas) {
   FeedHarness harness;

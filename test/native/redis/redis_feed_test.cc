@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "log/embedded_log_harness.h"
+#include "log/feed_calls.h"
 #include "redis/redis_keys.h"
 #include "redis/redis_log.h"
 #include "redis/redis_server.h"
@@ -21,9 +22,11 @@ namespace {
 constexpr int64_t kLeaseMs = 60'000;
 
 // One server process.
-class FeedMember {
+class RedisProcess {
  public:
-  FeedMember(Loop* loop, std::vector<RedisAddress> seeds, RedisRetentionOptions retention = {}) : loop_(*loop) {
+  static constexpr int64_t kFeedLeaseMs = kLeaseMs;
+
+  RedisProcess(Loop* loop, std::vector<RedisAddress> seeds, RedisRetentionOptions retention = {}) : loop_(*loop) {
     RedisClientOptions client;
     client.seeds = std::move(seeds);
     client.timeout_ms = 9000;
@@ -46,68 +49,9 @@ class FeedMember {
     loop_.RunUntil([&] { return answer.has_value(); });
     return answer.value_or(Outcome{});
   }
-  void SendSome(const std::string& conv, uint64_t from, uint64_t to) {
-    for (uint64_t n = from; n <= to; ++n) ASSERT_EQ(Commit(Send(conv, "ann", "phone", n)).code, Code::kOk);
-  }
-  Outcome Change(FeedChange change) {
-    if (change.group.empty()) change.group = "work";
-    Command command;
-    command.kind = CommandKind::kFeed;
-    command.feed = std::make_shared<const FeedChange>(std::move(change));
-    return Commit(command);
-  }
-  Outcome OpenGroup(const std::string& group = "work", bool from_now = false) {
-    return Change({.action = FeedAction::kOpen, .group = group, .from_now = from_now});
-  }
-  Outcome Ack(const FeedSlice& slice, uint64_t seq, bool release = true) {
-    return Change({.action = FeedAction::kAck, .lease = slice.lease, .seq = seq, .release = release});
-  }
-  Outcome AckAll(const FeedSlice& slice) { return Ack(slice, slice.messages.back().seq); }
-  FeedPage Take(FeedQuery query = {}) {
-    if (query.group.empty()) query.group = "work";
-    if (query.lease_ms == 0) query.lease_ms = kLeaseMs;
-    std::optional<FeedPage> seen;
-    feed().Take(query, [&](const Status& status, FeedPage page) {
-      EXPECT_TRUE(status.ok()) << status.message;
-      seen = std::move(page);
-    });
-    loop_.RunUntil([&] { return seen.has_value(); });
-    return seen.value_or(FeedPage{});
-  }
-  FeedLag Lag(const std::string& group = "work") {
-    std::optional<FeedLag> seen;
-    feed().Lag(group, [&](const Status& status, FeedLag lag) {
-      EXPECT_TRUE(status.ok()) << status.message;
-      seen = lag;
-    });
-    loop_.RunUntil([&] { return seen.has_value(); });
-    EXPECT_TRUE(seen->exact);
-    return *seen;
-  }
-  std::vector<DeadLetter> Letters(uint64_t after = 0, uint32_t limit = 100) {
-    std::optional<std::vector<DeadLetter>> seen;
-    feed().Letters("work", after, limit, [&](const Status& status, std::vector<DeadLetter> letters, bool) {
-      EXPECT_TRUE(status.ok()) << status.message;
-      seen = std::move(letters);
-    });
-    loop_.RunUntil([&] { return seen.has_value(); });
-    return *seen;
-  }
-  std::vector<uint64_t> Renew(const std::vector<uint64_t>& leases) {
-    std::optional<std::vector<uint64_t>> seen;
-    feed().Renew("work", leases, kLeaseMs, now_ms,
-                 [&](const Status&, std::vector<uint64_t> lost) { seen = std::move(lost); });
-    loop_.RunUntil([&] { return seen.has_value(); });
-    return *seen;
-  }
-  uint64_t Lowest(const std::string& conv) {
-    std::optional<uint64_t> seen;
-    log_->LowestGroupPosition(conv, [&](const Status& status, uint64_t seq) {
-      EXPECT_TRUE(status.ok()) << status.message;
-      seen = seq;
-    });
-    loop_.RunUntil([&] { return seen.has_value(); });
-    return *seen;
+  template <typename Done>
+  void Until(const Done& done) {
+    loop_.RunUntil(done);
   }
   // A whole round of retention.
   void Round() {
@@ -123,13 +67,7 @@ class FeedMember {
   Loop& loop_;
   std::unique_ptr<RedisLog> log_;
 };
-
-using Seqs = std::vector<uint64_t>;
-Seqs SeqsOf(const FeedSlice& slice) {
-  Seqs seqs;
-  for (const Message& message : slice.messages) seqs.push_back(message.seq);
-  return seqs;
-}
+using FeedMember = FeedCalls<RedisProcess>;
 
 class RedisFeedTest : public testing::Test {
  protected:
