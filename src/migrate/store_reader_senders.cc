@@ -43,7 +43,10 @@ Status StoreReader::TakeProducer(std::string_view key, std::string_view value) {
   if (key.empty()) return Corrupt(key);
   if (key[0] == 's') return Status::Ok();  // read with the sender's answers
   const std::vector<std::string_view> parts = PartsOfKey(key.substr(1), 3);
-  if (key[0] == 'p') return PutProducer(parts[0], parts[1], parts[2]);
+  if (key[0] == 'p') {
+    Status status = Open(parts[0]);
+    return status.ok() ? PutProducer(parts[0], parts[1], parts[2]) : status;
+  }
   constexpr size_t kBlockBytes = 9;  // with the zero before it
   if (key[0] != 'b' || parts[2].size() <= kBlockBytes) return Corrupt(key);
   const std::string_view device = parts[2].substr(0, parts[2].size() - kBlockBytes);
@@ -70,10 +73,10 @@ Status StoreReader::Accepted(const Sender& sender, uint64_t n, uint64_t seq, con
   return Status::Ok();
 }
 
+// REQUIRES: `conv` is at hand.
 Status StoreReader::PutProducer(std::string_view conv, std::string_view user, std::string_view device) {
-  Status status = Open(conv);
   Producer* producer = nullptr;
-  if (status.ok()) status = conversation_->FindProducer(user, device, &producer);
+  Status status = conversation_->FindProducer(user, device, &producer);
   if (!status.ok() || producer == nullptr) return status;
   const Sender sender(conv, user, device);
   out_->Hash(sender.key, sender.who, Text(producer->first()) + " " + Text(producer->last()));
