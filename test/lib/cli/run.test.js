@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { progressLine } from '../../../lib/cli/migrate.js';
 import { run } from '../../../lib/cli/run.js';
 import { readFlags } from '../../../lib/cli/serve.js';
 
@@ -33,6 +34,12 @@ describe('command line', () => {
     [['inspect', '--data', '/nowhere'], /\/nowhere holds no everyonce store/],
     [['inspect', 'dm:b:a'], /conv must be dm:A:B or g:NAME/],
     [['inspect', 'g:a', 'g:b'], /one conversation at a time/],
+    [['migrate'], /--to must be given: the Redis to move to/],
+    [['migrate', '--to', 'http://x', '--yes'], /redis must be a URL/],
+    [['migrate', '--to', 'redis://x', '--from', '/nowhere', '--yes'], /--from must be .*\/nowhere holds no store/],
+    [['migrate', '--to', 'redis://x', '--dedup-window', 'a day'], /--dedup-window must be/],
+    [['migrate', '--to', 'redis://x', '--durability', 'disk'], /--durability must be replicas=N/],
+    [['migrate', '--to', 'redis://x', 'more'], /more/],
     [['backup'], /--to must be given/],
     [['backup', '--data', '/nowhere', '--to', '/nowhere-else'], /\/nowhere holds no everyonce store/],
     [['backup', 'more'], /more/],
@@ -61,6 +68,14 @@ describe('command line', () => {
       assert.match(err, says);
     });
   }
+
+  it('shows how far a migration is', () => {
+    const counts = /** @type {any} */ ({ messages: 120, conversations: 3 });
+    const line = (more) => progressLine({ step: 'writing', resumed: false, keys: 50, ofKeys: 100, counts, ...more });
+    assert.equal(line({}), `[${'='.repeat(12)}${' '.repeat(12)}] writing: 120 messages, 3 conversations`);
+    assert.match(line({ resumed: true, keys: 200 }), /^\[={24}\] writing on: /);
+    assert.match(line({ step: 'reading', ofKeys: 0 }), /^\[ {24}\] reading back: /);
+  });
 
   it('turns flags into options', () => {
     const args = '--port 0 --host ::1 --path /c --data d --durability memory --insecure --origins http://a,http://b --rate 0 --window 9 --tokens required'; // prettier-ignore
