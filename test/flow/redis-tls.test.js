@@ -11,6 +11,7 @@ import { Dedup, EveryonceError } from '../../lib/index.js';
 import { loadAddon } from '../../lib/server/native.js';
 import { createServer } from '../../lib/server/server.js';
 import { Authority } from '../support/certificates.js';
+import { ServerProcess } from '../faults/server-process.js';
 import { freePort } from '../support/free-port.js';
 import { login } from './support/raw-client.js';
 import { startRedis } from './support/redis.js';
@@ -244,6 +245,14 @@ describe('flow: TLS to Redis', () => {
     while (lines.length === 0) await new Promise((resolve) => setImmediate(resolve));
     process.emit('SIGTERM');
     assert.equal(await running, 0);
+  });
+
+  it('a URL alone is enough where Node trusts who signed: NODE_EXTRA_CA_CERTS', async () => {
+    const redis = await startTlsRedis(pair, authority);
+    const env = { NODE_EXTRA_CA_CERTS: authority.certFile };
+    const server = new ServerProcess({ redis: [redis.url], port: await freePort(), env });
+    onCleanUp(() => server.stop());
+    await server.start();
   });
 
   it('everyonce migrate moves a store there', async () => {
