@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { Client, FileOutbox } from '../../lib/index.js';
 import { emptyCluster, migrate, migrateTo, run, start, stoppingProxy } from './support/migrating.js';
-import { login } from './support/raw-client.js';
+import { RawClient, login } from './support/raw-client.js';
 import { liveRandomly, lookAtAll } from './support/random-history.js';
 import { startRedis } from './support/redis.js';
 import { cleanUp, makeDirectory, onCleanUp } from './support/servers.js';
@@ -109,7 +109,7 @@ describe('flow: migrate', function () {
     await bob.client.close();
     for (let i = 0; i < 20; i++) await alice.client.send(DM, `late ${i}`);
     // An ack that is lost: the server has it, the outbox does not know.
-    const raw = await login(first, 'carol');
+    const raw = await login(first, 'carol', { pe: 3 });
     const acked = await raw.say('dm:bob:carol', 'message-1', 'from carol', { n: 1 });
     await raw.close();
     await first.close();
@@ -124,7 +124,11 @@ describe('flow: migrate', function () {
     const again = person('bob', port, dirs.bob);
     await again.client.connect();
     await again.has('while it was moved');
-    const back = await login(second, 'carol', { pe: 2 });
+    // An older copy of that outbox is known for what it is.
+    const stale = await RawClient.open(second);
+    stale.send({ t: 'hello', v: 1, device: 'carol-1', pe: 2, token: 'carol' });
+    assert.equal((await stale.take('error')).code, 'stale_device');
+    const back = await login(second, 'carol', { pe: 4 });
     const dup = await back.say('dm:bob:carol', 'message-1', 'from carol', { n: 1 });
     assert.deepEqual([dup.seq, dup.mid, dup.at, dup.epoch, dup.dup], [1, acked.mid, acked.at, acked.epoch, true]);
     const next = await back.say('dm:bob:carol', 'message-2', 'once more', { n: 2 });
