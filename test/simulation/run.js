@@ -42,6 +42,8 @@ else await lead();
 
 /** One of several processes: runs the seeds that it is given, one after the other. */
 async function work() {
+  // Control-C is for the one that leads.
+  process.on('SIGINT', () => {});
   process.on('message', async (/** @type {number} */ seed) => {
     const { ok, counts, trace, virtualMs, verdict, errors } = await runSeed(seed).catch((error) => ({
       ok: false,
@@ -87,10 +89,11 @@ async function lead() {
   process.exitCode = failed.length + tame.length > 0 ? 1 : 0;
 }
 
-/** @param {(result: any) => boolean} take false: enough */
+/** Whoever ends it early gets the account of what was run. @param {(result: any) => boolean} take false: enough */
 function overSeeds(take) {
   let next = first;
   let isEnough = false;
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => (isEnough = true));
   const one = () =>
     new Promise((resolve, reject) => {
       const child = fork(fileURLToPath(import.meta.url), process.argv.slice(2));

@@ -1,13 +1,10 @@
 /** What happened, as a digest that two runs of one seed must share, and as counts of what is rare. */
 import { createHash } from 'node:crypto';
 
-const RARE = [
-  [/"code":"(\w+)"/g, (match) => match[1]],
-  [/"dup":true/g, () => 'duplicate'],
-  [/"t":"(hole|head|epoch|bye)"/g, (match) => match[1]],
-  [/"resume":"(truncated|reset)"/g, (match) => match[1]],
-  [/"t":"(status|skip)"/g, (match) => match[1]],
-];
+/** What is counted of a packet's text, in one pass: the code of a refusal, a duplicate, a packet's type, what became of a position. */
+const RARE = /"code":"(\w+)"|"dup":(true)|"t":"(hole|head|epoch|bye|status|skip)"|"resume":"(truncated|reset)"/g;
+/** Lines that are digested at once. */
+const LINES = 256;
 
 export class Trace {
   #hash = createHash('sha256');
@@ -17,6 +14,8 @@ export class Trace {
   /** Every line, where they are kept. @type {string[] | null} */
   lines;
   events = 0;
+  /** Not yet digested. @type {string[]} */
+  #waiting = [];
 
   /** @param {{ now: () => number }} clock @param {boolean} keep */
   constructor(clock, keep) {
@@ -28,9 +27,10 @@ export class Trace {
   note(text) {
     const line = `${this.#clock.now().toFixed(3)} ${text}`;
     this.events += 1;
-    this.#hash.update(line);
     this.lines?.push(line);
-    for (const [pattern, name] of RARE) for (const match of text.matchAll(pattern)) this.count(name(match));
+    if (this.#waiting.push(line) === LINES) this.#digest();
+    for (const [, code, dup, type, resume] of text.matchAll(RARE))
+      this.count(dup ? 'duplicate' : (code ?? type ?? resume));
   }
 
   /** @param {string} name @param {number} [times] */
@@ -38,8 +38,14 @@ export class Trace {
     if (times > 0) this.counts.set(name, (this.counts.get(name) ?? 0) + times);
   }
 
+  #digest() {
+    this.#hash.update(this.#waiting.join('\n'));
+    this.#waiting = [];
+  }
+
   /** @returns {string} of all that was noted */
   digest() {
+    this.#digest();
     return this.#hash.copy().digest('hex');
   }
 }
