@@ -247,6 +247,29 @@ describe('flow: TLS to Redis', () => {
     assert.equal(await running, 0);
   });
 
+  it('finds the primary behind a replica, and waits for that, all by TLS; unchecked certificates are warned of', async () => {
+    const primary = await startTlsRedis(pair, authority, '--tls-replication', 'yes', '--repl-diskless-sync-delay', '0');
+    const of = ['--tls-replication', 'yes', '--replicaof', '127.0.0.1', String(primary.port)];
+    const replica = await startTlsRedis(pair, authority, ...of);
+    const warnings = [];
+    const logger = { warn: (_about, message) => warnings.push(message) };
+    const redis = { nodes: [replica.url], tls: { rejectUnauthorized: false } };
+    // It is asked until the replica has heard where its primary is.
+    let server;
+    while (server === undefined) {
+      try {
+        server = await startServer({ data: undefined, redis, durability: { replicas: 1 }, logger });
+      } catch (/** @type {any} */ error) {
+        assert.equal(error.code, 'REDIS_UNREACHABLE', error.message);
+      }
+    }
+    const alice = await login(server, 'alice');
+    let answer = await alice.say(DM, id(1), 1, { n: 1 });
+    while (answer.code === 'unavailable') answer = await alice.say(DM, id(1), 1, { n: 1 });
+    assert.deepEqual([answer.t, answer.safe], ['ack', 'replicated']);
+    assert.match(warnings.join('\n'), /certificates of Redis are not asked for/);
+  });
+
   it('a URL alone is enough where Node trusts who signed: NODE_EXTRA_CA_CERTS', async () => {
     const redis = await startTlsRedis(pair, authority);
     const env = { NODE_EXTRA_CA_CERTS: authority.certFile };
