@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "redis/redis_keys.h"
+
 namespace everyonce {
 
 // Arguments of a command as they go over the wire (RESP), in one piece: a call for a group of messages has thousands of
@@ -19,11 +21,27 @@ class RedisArguments {
   }
 
   void Reserve(size_t bytes) { bytes_.reserve(bytes); }
+  // Its memory stays, for the next one's.
+  void Clear() {
+    bytes_.clear();
+    count_ = 0;
+  }
 
   void Add(std::string_view argument) {
     bytes_ += '$';
     AppendNumber(argument.size());
     bytes_.append("\r\n").append(argument).append("\r\n");
+    ++count_;
+  }
+
+  void Add(const RedisKey& key) {
+    size_t size = 0;
+    for (const std::string_view piece : key.pieces) size += piece.size();
+    bytes_ += '$';
+    AppendNumber(size);
+    bytes_.append("\r\n");
+    for (const std::string_view piece : key.pieces) bytes_.append(piece);
+    bytes_.append("\r\n");
     ++count_;
   }
 
@@ -33,15 +51,10 @@ class RedisArguments {
     Add({digits, static_cast<size_t>(end - digits)});
   }
 
-  // Several, each a text or a number.
+  // Several, each a text, a key or a number.
   template <typename... Argument>
   void AddAll(const Argument&... arguments) {
     (AddOne(arguments), ...);
-  }
-
-  void Append(const RedisArguments& others) {
-    bytes_ += others.bytes_;
-    count_ += others.count_;
   }
 
   size_t count() const { return count_; }
@@ -49,6 +62,7 @@ class RedisArguments {
 
  private:
   void AddOne(std::string_view argument) { Add(argument); }
+  void AddOne(const RedisKey& key) { Add(key); }
   void AddOne(uint64_t number) { AddNumber(number); }
 
   void AppendNumber(uint64_t number) {

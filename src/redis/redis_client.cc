@@ -1,6 +1,7 @@
 #include "redis/redis_client.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "redis/redis_client_timer.h"
@@ -12,19 +13,13 @@ constexpr uint32_t kMaxRedirects = 16;
 
 uint64_t NowMs() { return uv_hrtime() / 1000000; }
 
-std::string NameOf(const SlotMap::Node& node) {
-  RedisAddress address;
-  address.host = node.host;
-  address.port = node.port;
-  return address.Name();
-}
-
-std::string ScriptCommand(std::string_view name, std::string_view script, const RedisArguments& tail) {
-  RedisArguments head;
-  head.AddAll(name, script);
-  std::string bytes = "*" + std::to_string(head.count() + tail.count()) + "\r\n";
-  bytes.reserve(bytes.size() + head.bytes().size() + tail.bytes().size());
-  return bytes.append(head.bytes()).append(tail.bytes());
+// The beginning of a call of a script, up to what is the same for both commands. `count`: of the arguments behind it.
+std::string ScriptHead(std::string_view name, std::string_view script, size_t count) {
+  std::string bytes = "*" + std::to_string(2 + count) + "\r\n";
+  for (const std::string_view each : {name, script}) {
+    bytes.append("$").append(std::to_string(each.size())).append("\r\n").append(each).append("\r\n");
+  }
+  return bytes;
 }
 
 // What may be tried again after a while: the server said that it did nothing.
@@ -70,20 +65,17 @@ void RedisClient::Close() {
 // --- commands ---
 
 void RedisClient::Command(uint16_t slot, const std::vector<std::string>& arguments, bool idempotent, Done done) {
-  std::string bytes;
-  AppendRedisCommand(arguments, &bytes);
-  Start(slot, std::move(bytes), idempotent, std::move(done));
+  auto call = std::make_shared<Call>();
+  AppendRedisCommand(arguments, &call->bytes);
+  call->slot = slot;
+  call->idempotent = idempotent;
+  call->done = std::move(done);
+  Start(call);
 }
 
-void RedisClient::Start(uint16_t slot, std::string bytes, bool idempotent, Done done) {
+void RedisClient::Start(const CallPointer& call) {
   ++counters_.commands;
-  auto call = std::make_shared<Call>();
-  call->slot = slot;
-  call->bytes = std::move(bytes);
-  call->idempotent = idempotent;
   call->deadline_ms = NowMs() + options_.timeout_ms;
-  call->last = {RedisCode::kUnreachable, "no connection to Redis yet"};
-  call->done = std::move(done);
   Send(call);
 }
 
@@ -95,17 +87,30 @@ void RedisClient::RunScript(const LuaScript& script, const std::vector<std::stri
 
 void RedisClient::RunScript(const LuaScript& script, uint16_t slot, const RedisArguments& keys,
                             const RedisArguments& arguments, Done done) {
-  // What follows the script's name, the same for both commands.
-  auto tail = std::make_shared<RedisArguments>();
-  tail->AddNumber(keys.count());
-  tail->Append(keys);
-  tail->Append(arguments);
-  Start(slot, ScriptCommand("EVALSHA", script.sha1, *tail), true,
-        [this, slot, tail, &script, done = std::move(done)](RedisResult result) mutable {
-          if (!result.reply.HasErrorCode("NOSCRIPT") || closed_) return done(std::move(result));
-          ++counters_.evals;
-          Start(slot, ScriptCommand("EVAL", script.text, *tail), true, std::move(done));
-        });
+  auto call = std::make_shared<Call>();
+  const std::string key_count = std::to_string(keys.count());
+  const std::string head = ScriptHead("EVALSHA", script.sha1, 1 + keys.count() + arguments.count());
+  call->script = &script;
+  call->tail_at = head.size();
+  call->bytes.reserve(head.size() + keys.bytes().size() + arguments.bytes().size() + 16);
+  call->bytes.append(head).append("$").append(std::to_string(key_count.size())).append("\r\n").append(key_count);
+  call->bytes.append("\r\n").append(keys.bytes()).append(arguments.bytes());
+  call->slot = slot;
+  call->idempotent = true;
+  call->done = std::move(done);
+  Start(call);
+}
+
+// The server does not have the script yet: with its text.
+void RedisClient::SendText(const CallPointer& call) {
+  ++counters_.evals;
+  size_t count = 0;
+  std::from_chars(call->bytes.data() + 1, call->bytes.data() + call->tail_at, count);  // behind the '*'
+  std::string bytes = ScriptHead("EVAL", call->script->text, count - 2);
+  bytes.append(call->bytes, call->tail_at);
+  call->bytes = std::move(bytes);
+  call->script = nullptr;
+  Start(call);
 }
 
 void RedisClient::WaitForReplicas(uint64_t link, uint32_t replicas, uint32_t timeout_ms,
@@ -149,17 +154,18 @@ void RedisClient::SendTo(const SlotMap::Node& node, bool asking, const CallPoint
   const uint64_t now_ms = NowMs();
   if (now_ms >= call->deadline_ms) return GiveUp(call);
   const RedisCommandOptions options = {.timeout_ms = static_cast<uint32_t>(call->deadline_ms - now_ms)};
-  std::string bytes = asking ? "*1\r\n$6\r\nASKING\r\n" : "";
-  bytes.append(call->bytes);
+  if (call->node != node) call->node = node;
+  RedisConnection::Bytes bytes(call, &call->bytes);
+  if (asking) bytes = std::make_shared<const std::string>("*1\r\n$6\r\nASKING\r\n" + call->bytes);
   ConnectionTo(node)->CommandBytes(std::move(bytes), asking ? 2 : 1, options,
-                                   [this, node, call](RedisResult result) { Took(node, call, std::move(result)); });
+                                   [this, call](RedisResult result) { Took(call, std::move(result)); });
 }
 
-void RedisClient::Took(const SlotMap::Node& node, const CallPointer& call, RedisResult result) {
+void RedisClient::Took(const CallPointer& call, RedisResult result) {
   if (result.status.ok() || closed_) return call->done(std::move(result));
   switch (result.status.code) {
     case RedisCode::kRefused:
-      return Turned(node, call, std::move(result));
+      return Turned(call, std::move(result));
     case RedisCode::kUnreachable:
       LookSoon();
       return Later(call, std::move(result.status));
@@ -176,9 +182,10 @@ void RedisClient::Took(const SlotMap::Node& node, const CallPointer& call, Redis
 }
 
 // The server answered with an error.
-void RedisClient::Turned(const SlotMap::Node& node, const CallPointer& call, RedisResult result) {
+void RedisClient::Turned(const CallPointer& call, RedisResult result) {
+  if (call->script != nullptr && result.reply.HasErrorCode("NOSCRIPT")) return SendText(call);
   Redirect redirect;
-  if (ParseRedirect(result.reply, node.host, &redirect)) {
+  if (ParseRedirect(result.reply, call->node.host, &redirect)) {
     ++counters_.redirects;
     if (++call->redirects > kMaxRedirects) return Later(call, std::move(result.status));
     call->last = std::move(result.status);
@@ -207,6 +214,7 @@ void RedisClient::Later(const CallPointer& call, RedisStatus why) {
 
 void RedisClient::GiveUp(const CallPointer& call) {
   RedisStatus status = look_failure_.ok() || call->last.unknown() ? call->last : look_failure_;
+  if (status.ok()) status = {RedisCode::kUnreachable, "no connection to Redis yet"};
   if (status.code == RedisCode::kRefused) {
     RedisReply reply;
     reply.type = RedisReply::Type::kError;
@@ -217,10 +225,9 @@ void RedisClient::GiveUp(const CallPointer& call) {
 }
 
 RedisConnection* RedisClient::ConnectionTo(const SlotMap::Node& node) {
-  const std::string name = NameOf(node);
-  const auto known = connections_.find(name);
+  const auto known = connections_.find(node);
   if (known != connections_.end()) return known->second.get();
-  return connections_.emplace(name, RedisConnection::Open(loop_, ConnectionOptionsFor(node))).first->second.get();
+  return connections_.emplace(node, RedisConnection::Open(loop_, ConnectionOptionsFor(node))).first->second.get();
 }
 
 RedisConnectionOptions RedisClient::ConnectionOptionsFor(const SlotMap::Node& node) const {

@@ -93,6 +93,9 @@ class RedisClient {
   struct Call {
     uint16_t slot = 0;
     std::string bytes;
+    const LuaScript* script = nullptr;  // that `bytes` calls by its hash
+    size_t tail_at = 0;                 // of it: where what follows the hash begins in `bytes`
+    SlotMap::Node node;                 // where it was sent last
     bool idempotent = false;
     uint64_t deadline_ms = 0;
     uint32_t redirects = 0;
@@ -104,11 +107,12 @@ class RedisClient {
   struct Timer;
   struct Look;  // at the topology, one after the other at the seeds
 
-  void Start(uint16_t slot, std::string bytes, bool idempotent, Done done);
+  void Start(const CallPointer& call);
   void Send(const CallPointer& call);
   void SendTo(const SlotMap::Node& node, bool asking, const CallPointer& call);
-  void Took(const SlotMap::Node& node, const CallPointer& call, RedisResult result);
-  void Turned(const SlotMap::Node& node, const CallPointer& call, RedisResult result);
+  void Took(const CallPointer& call, RedisResult result);
+  void Turned(const CallPointer& call, RedisResult result);
+  void SendText(const CallPointer& call);
   void Later(const CallPointer& call, RedisStatus why);
   void GiveUp(const CallPointer& call);
   const SlotMap::Node* NodeOf(uint16_t slot) const;
@@ -134,7 +138,7 @@ class RedisClient {
   SlotMap::Node primary_;
   SlotMap slots_;
   ServerInfo info_;
-  std::map<std::string, std::shared_ptr<RedisConnection>> connections_;
+  std::map<SlotMap::Node, std::shared_ptr<RedisConnection>> connections_;
   Calls waiting_;   // for a later try
   Calls unplaced_;  // until it is known who serves their slot; due at their deadlines
   size_t waiting_bytes_ = 0;

@@ -40,22 +40,21 @@ void RedisConnection::Command(const std::vector<std::string>& arguments, const R
                               Done done) {
   std::string bytes;
   AppendRedisCommand(arguments, &bytes);
-  CommandBytes(std::move(bytes), 1, options, std::move(done));
+  CommandBytes(std::make_shared<const std::string>(std::move(bytes)), 1, options, std::move(done));
 }
 
-void RedisConnection::CommandBytes(std::string bytes, uint32_t commands, const RedisCommandOptions& options,
-                                   Done done) {
+void RedisConnection::CommandBytes(Bytes bytes, uint32_t commands, const RedisCommandOptions& options, Done done) {
   RedisResult refusal;
   if (state_ == State::kClosed) {
     refusal.status = {RedisCode::kClosed, "the connection to Redis is closed"};
-  } else if (unanswered() >= options_.max_commands || held_bytes_ + bytes.size() > options_.max_bytes) {
+  } else if (unanswered() >= options_.max_commands || held_bytes_ + bytes->size() > options_.max_bytes) {
     refusal.status = {RedisCode::kQueueFull, "too much waits for Redis"};
   } else if (options_.fail_fast && state_ == State::kDown) {
     refusal.status = last_failure_;
   }
   if (!refusal.status.ok()) return done(std::move(refusal));
   Entry entry;
-  entry.size = bytes.size();
+  entry.size = bytes->size();
   entry.bytes = std::move(bytes);
   entry.replies = commands;
   entry.idempotent = options.idempotent;
@@ -71,7 +70,7 @@ void RedisConnection::CommandBytes(std::string bytes, uint32_t commands, const R
 void RedisConnection::Post(const std::vector<std::string>& arguments) {
   std::string bytes;
   AppendRedisCommand(arguments, &bytes);
-  CommandBytes(std::move(bytes), 0, {}, [](const RedisResult&) {});
+  CommandBytes(std::make_shared<const std::string>(std::move(bytes)), 0, {}, [](const RedisResult&) {});
 }
 
 void RedisConnection::ScheduleFlush() {
@@ -90,9 +89,9 @@ void RedisConnection::Gather(std::string* output) {
   while (!waiting_.empty() && output->size() < kMaxWriteBytes &&
          (state_ == State::kReady || (state_ == State::kGreeting && waiting_.front().greeting))) {
     Entry& entry = waiting_.front();
-    output->append(entry.bytes);
+    output->append(*entry.bytes);
     if (entry.replies > 0) {
-      if (!entry.idempotent) std::string().swap(entry.bytes);
+      if (!entry.idempotent) entry.bytes.reset();
       in_flight_.push_back(std::move(entry));
     } else {
       held_bytes_ -= entry.size;

@@ -58,6 +58,7 @@ struct RedisCommandOptions {
 class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
  public:
   using Done = std::function<void(RedisResult result)>;
+  using Bytes = std::shared_ptr<const std::string>;
   // What a channel said. `kind`: message or smessage; sunsubscribe
   // where the server took the subscription away, or was asked to (Post).
   using Push = std::function<void(std::string_view kind, std::string_view channel, std::string_view payload)>;
@@ -73,7 +74,7 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
   void Command(const std::vector<std::string>& arguments, const RedisCommandOptions& options, Done done);
   // The same for a command in the protocol's form; `commands` of them in one string, answered by the last one's reply
   // (ASKING and what follows it).
-  void CommandBytes(std::string bytes, uint32_t commands, const RedisCommandOptions& options, Done done);
+  void CommandBytes(Bytes bytes, uint32_t commands, const RedisCommandOptions& options, Done done);
 
   // Sends it as soon as there is a connection, and takes no answer: SUNSUBSCRIBE, whose answer comes as a push.
   void Post(const std::vector<std::string>& arguments);
@@ -93,7 +94,7 @@ class RedisConnection : public std::enable_shared_from_this<RedisConnection> {
  private:
   enum class State : uint8_t { kDown, kConnecting, kGreeting, kReady, kClosed };
   struct Entry {
-    std::string bytes;  // kept while it may be sent again
+    Bytes bytes;  // kept while it may be sent again
     size_t size = 0;
     uint32_t replies = 1;  // still to come
     uint64_t deadline_ms = 0;

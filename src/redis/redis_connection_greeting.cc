@@ -116,8 +116,10 @@ void RedisConnection::Introduce() {
 
 void RedisConnection::Greet(std::vector<std::string> arguments) {
   Entry entry;
-  AppendRedisCommand(arguments, &entry.bytes);
-  entry.size = entry.bytes.size();
+  std::string bytes;
+  AppendRedisCommand(arguments, &bytes);
+  entry.size = bytes.size();
+  entry.bytes = std::make_shared<const std::string>(std::move(bytes));
   entry.greeting = true;
   entry.deadline_ms = connect_deadline_ms_;
   const std::string& name = arguments[0];

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,7 +24,7 @@ namespace everyonce {
 using KnownMembers = std::map<std::string, std::pair<std::string, std::shared_ptr<const MemberList>>>;
 
 struct ScriptCall {
-  std::string script;
+  const LuaScript* script = nullptr;
   std::vector<size_t> indices = {};  // of its commands in the group
   uint16_t slot = 0;
   RedisArguments keys = {};
@@ -43,15 +45,24 @@ struct TokenUse {
 // A refusal that is none: the message is stored, as its token tells.
 inline constexpr char kStoredUnderToken[] = "stored under this token";
 
+// The commands of one partition in a wave.
+struct RedisLog::Lane {
+  uint32_t partition = 0;
+  std::vector<ScriptCall> calls;
+  size_t next = 0;
+};
+
 struct RedisLog::Group {
   const std::vector<Command>* commands = nullptr;
   std::vector<Outcome> outcomes;
-  std::map<size_t, std::vector<std::string>> mids;  // of each send: its own, then its parts'
+  std::vector<uint64_t> mids;        // of each send: its own, then its parts'
+  std::vector<uint32_t> first_mids;  // by command: where its mids begin
   int64_t now_ms = 0;
   uint64_t random = 0;  // see NextEpoch
   size_t next = 0;      // the first command of the next wave
   size_t parts = 0;     // of what is under way that are not done
   std::function<void()> then;
+  std::deque<Lane> lanes;                          // of this wave
   std::set<uint64_t> links;                        // connections that wrote
   std::map<size_t, std::vector<TokenUse>> tokens;  // of this wave
   std::map<size_t, Outcome> token_refusals;
@@ -60,13 +71,20 @@ struct RedisLog::Group {
   TicketPointer ticket;
   CommitDone done;
 
+  // Those of the parts of a package follow by push_back.
+  void AddMids(size_t index, uint64_t mid) {
+    first_mids.resize(commands->size());
+    first_mids[index] = static_cast<uint32_t>(mids.size());
+    mids.push_back(mid);
+  }
+  std::span<const uint64_t> MidsOf(size_t index) const {
+    const Command& command = (*commands)[index];
+    if (command.kind != CommandKind::kSend && command.kind != CommandKind::kMembers) return {};
+    return {mids.data() + first_mids[index], 1 + command.parts.size()};
+  }
+
   // The epoch that a history would have which begins with the next call: another for each, of one random number.
   uint64_t NextEpoch() { return EpochTable::NewEpoch(0, now_ms, random++); }
-};
-
-struct RedisLog::Lane {
-  std::vector<ScriptCall> calls;
-  size_t next = 0;
 };
 
 struct RedisLog::Hello {
@@ -77,16 +95,16 @@ struct RedisLog::Hello {
   std::set<std::string, std::less<>> brought;
 };
 
-const char* ScriptOf(CommandKind kind);
+const LuaScript* ScriptOf(CommandKind kind);
 std::string DeviceName(const Command& command);
 Outcome UnavailableOutcome(const RedisStatus& status);
 
 // The arguments of members.lua; known pe at [4], whether the users are indexed at [7], names from this index on.
 inline constexpr size_t kMembersFirstName = 11;
-std::vector<std::string> MembersArguments(const Command& command, int64_t now_ms, std::string mid, uint64_t epoch);
+std::vector<std::string> MembersArguments(const Command& command, int64_t now_ms, uint64_t mid, uint64_t epoch);
 
 // What a script answered to `command`. `members`: of the call, brought up to date with what the reply tells.
-Outcome OutcomeOf(const Command& command, const RedisReply& reply, const std::vector<std::string>& mids,
+Outcome OutcomeOf(const Command& command, const RedisReply& reply, std::span<const uint64_t> mids,
                   KnownMembers* members);
 
 // What is known of a device (lua/device.lua): its newest run, its first hello and when it was last seen, Unix ms; 0:

@@ -1,9 +1,14 @@
 #include "redis/redis_keys.h"
 
 #include "core/producer_table.h"
+#include "redis/slots.h"
 
 namespace everyonce {
 namespace {
+
+constexpr std::string_view kCatalogue = "catalogue";
+constexpr std::string_view kGroups = "groups";
+constexpr std::string_view kFeed = "feed";
 
 std::string Prefix(uint32_t partition) { return "eo:{p" + std::to_string(partition) + "}:"; }
 
@@ -11,28 +16,24 @@ std::string Prefix(uint32_t partition) { return "eo:{p" + std::to_string(partiti
 
 uint32_t RedisPartitionOf(std::string_view name) { return static_cast<uint32_t>(HashOfId(name) % kRedisPartitions); }
 
-ConversationKeys::ConversationKeys(std::string_view conv) : partition_(RedisPartitionOf(conv)), conv_(conv) {}
-
-std::string ConversationKeys::Key(char kind) const {
-  std::string key = Prefix(partition_);
-  key.push_back(kind);
-  return key.append(":").append(conv_);
+RedisKey::operator std::string() const {
+  std::string text;
+  for (const std::string_view piece : pieces) text.append(piece);
+  return text;
 }
 
-std::string ConversationKeys::Own(std::string_view user) const { return Key('o').append("/").append(user); }
+ConversationKeys::ConversationKeys(std::string_view conv)
+    : partition_(RedisPartitionOf(conv)), prefix_(Prefix(partition_)), conv_(conv) {}
 
-std::string ConversationKeys::Blocks(std::string_view user, std::string_view device) const {
-  return Key('b').append("/").append(user).append("/").append(device);
-}
-
-std::string ConversationKeys::Window(std::string_view user, std::string_view id) const {
-  return Key('w').append("/").append(user).append("/").append(id);
-}
+RedisKey ConversationKeys::Catalogue() const { return {{prefix_, kCatalogue}}; }
+RedisKey ConversationKeys::Groups() const { return {{prefix_, kGroups}}; }
+RedisKey ConversationKeys::Feed() const { return {{prefix_, kFeed}}; }
+uint16_t ConversationKeys::slot() const { return SlotOfKey(prefix_); }
 
 PartitionKeys::PartitionKeys(uint32_t partition)
-    : catalogue(Prefix(partition).append("catalogue")),
-      groups(Prefix(partition).append("groups")),
-      feed(Prefix(partition).append("feed")),
+    : catalogue(Prefix(partition).append(kCatalogue)),
+      groups(Prefix(partition).append(kGroups)),
+      feed(Prefix(partition).append(kFeed)),
       prefix_(Prefix(partition)) {}
 
 std::string PartitionKeys::Of(char kind, std::string_view group) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -14,23 +15,40 @@ inline constexpr uint32_t kRedisPartitions = 1024;
 // Stored data depends on it: never change.
 uint32_t RedisPartitionOf(std::string_view name);
 
+// A key in pieces, for a command that is written in one piece. Of what it was made from, and of its ConversationKeys:
+// it holds none of its text.
+struct RedisKey {
+  std::array<std::string_view, 7> pieces;
+  operator std::string() const;  // NOLINT(google-explicit-constructor): where a name is kept, it is a string
+};
+
 class ConversationKeys {
  public:
   explicit ConversationKeys(std::string_view conv);
   uint32_t partition() const { return partition_; }
-  std::string Meta() const { return Key('c'); }
-  std::string Log() const { return Key('l'); }
-  std::string Members() const { return Key('m'); }
-  std::string Senders() const { return Key('p'); }
-  std::string Marks() const { return Key('g'); }
-  std::string Own(std::string_view user) const;
-  std::string Blocks(std::string_view user, std::string_view device) const;
-  std::string Window(std::string_view user, std::string_view id) const;
+  RedisKey Meta() const { return Key("c:"); }
+  RedisKey Log() const { return Key("l:"); }
+  RedisKey Members() const { return Key("m:"); }
+  RedisKey Senders() const { return Key("p:"); }
+  RedisKey Marks() const { return Key("g:"); }
+  RedisKey Own(std::string_view user) const { return Key("o:", user); }
+  RedisKey Blocks(std::string_view user, std::string_view device) const { return Key("b:", user, device); }
+  RedisKey Window(std::string_view user, std::string_view id) const { return Key("w:", user, id); }
+  // Of the partition: see PartitionKeys.
+  RedisKey Catalogue() const;
+  RedisKey Groups() const;
+  RedisKey Feed() const;
+  uint16_t slot() const;
 
  private:
-  std::string Key(char kind) const;
+  RedisKey Key(std::string_view kind) const { return {{prefix_, kind, conv_}}; }
+  RedisKey Key(std::string_view kind, std::string_view user) const { return {{prefix_, kind, conv_, "/", user}}; }
+  RedisKey Key(std::string_view kind, std::string_view user, std::string_view of_user) const {
+    return {{prefix_, kind, conv_, "/", user, "/", of_user}};
+  }
 
   uint32_t partition_;
+  std::string prefix_;
   std::string_view conv_;
 };
 

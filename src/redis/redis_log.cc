@@ -163,8 +163,6 @@ void RedisLog::RenewLease() {
       });
 }
 
-std::string RedisLog::NextMid(int64_t now_ms) { return std::to_string(mids_.Next(now_ms)); }
-
 // --- answers in order ---
 
 RedisLog::TicketPointer RedisLog::TakeTicket() {

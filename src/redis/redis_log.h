@@ -22,6 +22,8 @@
 
 namespace everyonce {
 
+struct ScriptCall;
+
 // What is known of a device.
 struct SeenDevice {
   uint64_t pe = 0;
@@ -138,10 +140,14 @@ class RedisLog final : public Log {
   void LoadDevices(const GroupPointer& group, size_t end);
   void IndexDirect(const GroupPointer& group, size_t end);
   void RunWave(const GroupPointer& group, size_t end);
-  void AddToLane(const GroupPointer& group, size_t index, std::map<uint32_t, std::shared_ptr<Lane>>* lanes);
-  void RunLane(const GroupPointer& group, const std::shared_ptr<Lane>& lane);
-  void TookLane(const GroupPointer& group, const std::shared_ptr<Lane>& lane, RedisResult result);
-  void IndexGroup(const GroupPointer& group, const std::shared_ptr<Lane>& lane);
+  void AddToLane(const GroupPointer& group, size_t index, Lane* lane);
+  void AddSend(const GroupPointer& group, size_t index, const ConversationKeys& keys, ScriptCall* call);
+  uint64_t KnownPe(const Command& command) const;
+  void RunLane(const GroupPointer& group, Lane* lane);
+  void TookLane(const GroupPointer& group, Lane* lane, RedisResult result);
+  void IndexGroup(const GroupPointer& group, Lane* lane);
+  RedisArguments TakeSpare();
+  void GiveSpare(RedisArguments spare);
   void RunHello(const GroupPointer& group, size_t index);
   void RunFeed(const GroupPointer& group, size_t index);
   void OpenTokens(std::function<void(RedisStatus)> done);
@@ -156,7 +162,6 @@ class RedisLog final : public Log {
   void FinishGroup(const GroupPointer& group);
   void NoteRaised(const GroupPointer& group, const Command& command, const Outcome& outcome);
   size_t EndOfWave(const std::vector<Command>& commands, size_t first) const;
-  std::string NextMid(int64_t now_ms);
 
   // Reads.
   void RunRead(const char* script, std::vector<std::string> keys, std::vector<std::string> arguments, Done done);
@@ -192,6 +197,7 @@ class RedisLog final : public Log {
   MembersByConversation members_;
   std::set<std::string, std::less<>> indexed_;
   std::map<std::string, SeenDevice, std::less<>> devices_;  // user/device → as far as was heard of
+  std::vector<RedisArguments> spares_;
   LogCounters counters_;
   std::unique_ptr<RedisFeed> feed_;
   std::optional<TokenSigner> signer_;

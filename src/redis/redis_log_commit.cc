@@ -1,5 +1,5 @@
-// Commit: a group is cut into waves, so that commands whose order matters across slots keep it; a wave into lanes, one
-// per partition, that run side by side (redis_log_lane.cc).
+// Commit: a group is cut into waves, so that commands whose order matters across slots keep it; a wave into lanes (see
+// redis_log_lane.cc), hellos and changes of the feed, that run side by side.
 
 #include <algorithm>
 #include <utility>
@@ -139,7 +139,7 @@ void RedisLog::WavePartDone(const GroupPointer& group) {
 
 void RedisLog::RunWave(const GroupPointer& group, size_t end) {
   if (!group->failure.ok()) return FinishGroup(group);
-  std::map<uint32_t, std::shared_ptr<Lane>> lanes;
+  std::vector<std::pair<uint32_t, size_t>> by_partition;
   std::vector<size_t> hellos;
   std::vector<size_t> feeds;
   for (size_t i = group->next; i < end; ++i) {
@@ -154,13 +154,25 @@ void RedisLog::RunWave(const GroupPointer& group, size_t end) {
     } else if (!IsParty(command.user, command.conv)) {
       group->outcomes[i] = UnknownConversation();
     } else {
-      AddToLane(group, i, &lanes);
+      by_partition.emplace_back(RedisPartitionOf(command.conv), i);
     }
   }
+  std::sort(by_partition.begin(), by_partition.end());
   group->next = end;
-  group->parts = 1 + lanes.size() + hellos.size() + feeds.size();
+  group->parts = 1 + hellos.size() + feeds.size();
+  for (size_t i = 0; i < by_partition.size(); ++i) {
+    if (i == 0 || by_partition[i].first != by_partition[i - 1].first) ++group->parts;
+  }
   group->then = [this, group] { SettleTokens(group); };
-  for (const auto& [partition, lane] : lanes) RunLane(group, lane);
+  group->lanes.clear();
+  for (size_t first = 0, last = 0; first < by_partition.size(); first = last) {
+    Lane& lane = group->lanes.emplace_back();
+    lane.partition = by_partition[first].first;
+    for (; last < by_partition.size() && by_partition[last].first == lane.partition; ++last) {
+      AddToLane(group, by_partition[last].second, &lane);
+    }
+    RunLane(group, &lane);
+  }
   for (const size_t index : hellos) RunHello(group, index);
   for (const size_t index : feeds) RunFeed(group, index);
   WavePartDone(group);

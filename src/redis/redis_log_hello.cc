@@ -17,7 +17,7 @@ void AddAct(const Command& command, const std::string& conv, const char* act, ui
             std::map<uint32_t, ScriptCall>* calls) {
   const ConversationKeys keys(conv);
   ScriptCall& call = (*calls)[keys.partition()];
-  call.slot = SlotOfKey(keys.Meta());
+  call.slot = keys.slot();
   call.keys.AddAll(keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Marks());
   call.arguments.AddAll(std::string_view(IsDirect(conv) ? "d" : "g"), std::string_view(act), command.user,
                         command.device, uint64_t{0}, uint64_t{0}, epoch, uint64_t{0}, seq);
@@ -88,7 +88,7 @@ void RedisLog::HelloMarks(const std::shared_ptr<Hello>& hello) {
   auto left = std::make_shared<size_t>(calls->size());
   auto failure = std::make_shared<RedisStatus>();
   for (const auto& [partition, call] : *calls) {
-    client_.RunScript(*FindLuaScript("marks"), call.slot, call.keys, call.arguments,
+    client_.RunScript(*ScriptOf(CommandKind::kGot), call.slot, call.keys, call.arguments,
                       [this, hello, left, failure](const RedisResult& result) {
                         hello->group->links.insert(result.link);
                         if (!result.status.ok()) *failure = result.status;

@@ -63,14 +63,15 @@ void RedisLog::RunRead(const char* script, std::vector<std::string> keys, std::v
 void RedisLog::WhenStable(const std::string& conv, bool stable, Joined done) {
   if (stable || options_.replicas == 0) return done({});
   const ConversationKeys keys(conv);
-  Run("stable", {keys.Meta()}, {"touch", "0"}, [this, meta = keys.Meta(), done = std::move(done)](RedisResult result) {
-    if (!result.status.ok()) return done(std::move(result.status));
-    client_.WaitForReplicas(result.link, options_.replicas, options_.replica_timeout_ms,
-                            [this, meta, head = result.reply.text, done](RedisStatus status) {
-                              if (status.ok()) Run("stable", {meta}, {"raise", head}, [](const RedisResult&) {});
-                              done(std::move(status));
-                            });
-  });
+  Run("stable", {keys.Meta()}, {"touch", "0"},
+      [this, meta = std::string(keys.Meta()), done = std::move(done)](RedisResult result) {
+        if (!result.status.ok()) return done(std::move(result.status));
+        client_.WaitForReplicas(result.link, options_.replicas, options_.replica_timeout_ms,
+                                [this, meta, head = result.reply.text, done](RedisStatus status) {
+                                  if (status.ok()) Run("stable", {meta}, {"raise", head}, [](const RedisResult&) {});
+                                  done(std::move(status));
+                                });
+      });
 }
 
 void RedisLog::History(const HistoryQuery& query, HistoryDone done) {

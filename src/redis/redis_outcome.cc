@@ -19,16 +19,14 @@ std::shared_ptr<const MemberList> ListOf(const RedisReply& reply) {
 
 Outcome BrokenReply() { return UnavailableOutcome({RedisCode::kProtocol, "a script's reply that is none"}); }
 
-Outcome Stored(const Command& command, const RedisReply& reply, const std::vector<std::string>& mids,
-               KnownMembers* members) {
+Outcome Stored(const Command& command, const RedisReply& reply, std::span<const uint64_t> mids, KnownMembers* members) {
   Outcome outcome;
   outcome.seq = NumberAt(reply, 1);
   outcome.epoch = NumberAt(reply, 2);
   outcome.at_ms = static_cast<int64_t>(NumberAt(reply, 3));
   if (outcome.seq == 0 || mids.empty()) return BrokenReply();
-  const auto number = [](const std::string& text) { return std::strtoull(text.c_str(), nullptr, 10); };
-  outcome.mid = number(mids.size() > 1 ? mids[1] : mids[0]);
-  for (size_t i = 1; i < mids.size(); ++i) outcome.mids.push_back(number(mids[i]));
+  outcome.mid = mids.size() > 1 ? mids[1] : mids[0];
+  outcome.mids.assign(mids.begin() + 1, mids.end());
   if (IsDirect(command.conv)) {
     const DirectUsers users = UsersOfDirect(command.conv);
     outcome.audience = std::make_shared<MemberList>(MemberList{std::string(users.first), std::string(users.second)});
@@ -75,16 +73,20 @@ Outcome Duplicate(const RedisReply& reply) {
 
 }  // namespace
 
-const char* ScriptOf(CommandKind kind) {
+const LuaScript* ScriptOf(CommandKind kind) {
+  static const LuaScript* const publish = FindLuaScript("publish");
+  static const LuaScript* const skip = FindLuaScript("skip");
+  static const LuaScript* const members = FindLuaScript("members");
+  static const LuaScript* const marks = FindLuaScript("marks");
   switch (kind) {
     case CommandKind::kSend:
-      return "publish";
+      return publish;
     case CommandKind::kSkip:
-      return "skip";
+      return skip;
     case CommandKind::kMembers:
-      return "members";
+      return members;
     default:
-      return "marks";
+      return marks;
   }
 }
 
@@ -120,7 +122,7 @@ const std::string& TextAt(const RedisReply& reply, size_t index) {
   return index < reply.elements.size() ? reply.elements[index].text : none;
 }
 
-std::vector<std::string> MembersArguments(const Command& command, int64_t now_ms, std::string mid, uint64_t epoch) {
+std::vector<std::string> MembersArguments(const Command& command, int64_t now_ms, uint64_t mid, uint64_t epoch) {
   static constexpr const char* kActions[] = {"create", "add", "remove", "leave"};
   MemberList named = command.members;
   const bool create = command.action == MembersAction::kCreate;
@@ -139,12 +141,12 @@ std::vector<std::string> MembersArguments(const Command& command, int64_t now_ms
                                         "0",
                                         std::to_string(now_ms),
                                         std::to_string(epoch),
-                                        std::move(mid)};
+                                        std::to_string(mid)};
   arguments.insert(arguments.end(), named.begin(), named.end());
   return arguments;
 }
 
-Outcome OutcomeOf(const Command& command, const RedisReply& reply, const std::vector<std::string>& mids,
+Outcome OutcomeOf(const Command& command, const RedisReply& reply, std::span<const uint64_t> mids,
                   KnownMembers* members) {
   const std::string& word = TextAt(reply, 0);
   if (word == "OK") {
@@ -154,7 +156,7 @@ Outcome OutcomeOf(const Command& command, const RedisReply& reply, const std::ve
         return Stored(command, reply, mids, members);
       case CommandKind::kMembers:
         outcome = MembersChanged(command, reply, members);
-        outcome.mid = mids.empty() ? 0 : std::strtoull(mids[0].c_str(), nullptr, 10);
+        outcome.mid = mids.empty() ? 0 : mids[0];
         return outcome;
       case CommandKind::kGot:
         outcome.got = NumberAt(reply, 1);

@@ -159,18 +159,10 @@ void RedisClient::Looked(const std::shared_ptr<Look>& look, RedisStatus status) 
 
 // Lets connections go to nodes that nothing is sent to any more.
 void RedisClient::Forget() {
-  std::set<std::string> wanted;
-  const auto want = [&](const std::string& host, uint16_t port) {
-    RedisAddress address;
-    address.host = host;
-    address.port = port;
-    wanted.insert(address.Name());
-  };
-  for (const RedisAddress& seed : options_.seeds) want(seed.host, seed.port);
-  if (!is_cluster_) want(primary_.host, primary_.port);
-  if (is_cluster_) {
-    for (const SlotMap::Node& node : slots_.masters) want(node.host, node.port);
-  }
+  std::set<SlotMap::Node> wanted;
+  for (const RedisAddress& seed : options_.seeds) wanted.insert({seed.host, seed.port});
+  if (!is_cluster_) wanted.insert(primary_);
+  if (is_cluster_) wanted.insert(slots_.masters.begin(), slots_.masters.end());
   std::vector<std::shared_ptr<RedisConnection>> unwanted;
   std::erase_if(connections_, [&](const auto& entry) {
     if (wanted.contains(entry.first) || entry.second->unanswered() > 0) return false;

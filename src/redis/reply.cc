@@ -2,43 +2,64 @@
 
 #include <hiredis/hiredis.h>
 
+#include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace everyonce {
 namespace {
 
-// Replies here are nested four deep at most (CLUSTER SLOTS); hiredis's own bound is 7.
-constexpr int kMaxDepth = 9;
 constexpr size_t kKeptBufferBytes = 1u << 20;
+// What an array says of its size is believed up to here before its elements are there.
+constexpr size_t kMaxReserved = 1024;
 
-RedisReply Convert(const redisReply& raw, int depth) {
-  RedisReply reply;
-  switch (raw.type) {
-    case REDIS_REPLY_STRING:
-      reply.type = RedisReply::Type::kText;
-      break;
-    case REDIS_REPLY_STATUS:
-      reply.type = RedisReply::Type::kStatus;
-      break;
-    case REDIS_REPLY_ERROR:
-      reply.type = RedisReply::Type::kError;
-      break;
-    case REDIS_REPLY_INTEGER:
-      reply.type = RedisReply::Type::kInteger;
-      reply.integer = raw.integer;
-      return reply;
-    case REDIS_REPLY_ARRAY:
-      reply.type = RedisReply::Type::kArray;
-      if (depth == 0) return reply;
-      reply.elements.reserve(raw.elements);
-      for (size_t i = 0; i < raw.elements; ++i) reply.elements.push_back(Convert(*raw.element[i], depth - 1));
-      return reply;
-    default:  // nil, and the types of RESP3, which is never asked for
-      return reply;
-  }
-  reply.text.assign(raw.str, static_cast<size_t>(raw.len));
-  return reply;
+// hiredis calls back for each value as it is read; these put it where it belongs in the reply, so that nothing is made
+// twice. An array's elements come one after the other, and only the last of them is ever added to.
+RedisReply* PlaceOf(const redisReadTask* task, RedisReply::Type type) {
+  auto* place = static_cast<RedisReply*>(task->privdata);
+  if (task->parent != nullptr) place = &static_cast<RedisReply*>(task->parent->obj)->elements.emplace_back();
+  place->type = type;
+  return place;
 }
+
+void* CreateString(const redisReadTask* task, char* text, size_t size) {
+  RedisReply* place = PlaceOf(task, task->type == REDIS_REPLY_ERROR    ? RedisReply::Type::kError
+                                    : task->type == REDIS_REPLY_STATUS ? RedisReply::Type::kStatus
+                                                                       : RedisReply::Type::kText);
+  place->text.assign(text, size);
+  return place;
+}
+
+// The type of `count` is int in hiredis 0.14, size_t from 1.0 on.
+template <typename Count>
+void* CreateArray(const redisReadTask* task, Count count) {
+  RedisReply* place = PlaceOf(task, RedisReply::Type::kArray);
+  place->elements.reserve(std::min(static_cast<size_t>(count), kMaxReserved));
+  return place;
+}
+
+void* CreateInteger(const redisReadTask* task, long long value) {
+  RedisReply* place = PlaceOf(task, RedisReply::Type::kInteger);
+  place->integer = value;
+  return place;
+}
+
+void* CreateNil(const redisReadTask* task) { return PlaceOf(task, RedisReply::Type::kNil); }
+
+// They belong to the parser.
+void FreeNothing(void* /*reply*/) {}
+
+redisReplyObjectFunctions MakeFunctions() {
+  redisReplyObjectFunctions functions{};  // what RESP3 adds stays null: it is never asked for
+  functions.createString = CreateString;
+  functions.createArray = CreateArray;
+  functions.createInteger = CreateInteger;
+  functions.createNil = CreateNil;
+  functions.freeObject = FreeNothing;
+  return functions;
+}
+
+redisReplyObjectFunctions functions = MakeFunctions();
 
 }  // namespace
 
@@ -59,10 +80,14 @@ bool RedisReply::ToNumber(uint64_t* number) const {
 
 void RedisParser::Free::operator()(redisReader* reader) const { redisReaderFree(reader); }
 
-RedisParser::RedisParser(size_t max_reply_bytes) : reader_(redisReaderCreate()), max_reply_bytes_(max_reply_bytes) {
+RedisParser::RedisParser(size_t max_reply_bytes)
+    : reader_(redisReaderCreateWithFunctions(&functions)), max_reply_bytes_(max_reply_bytes) {
+  reader_->privdata = &building_;
   // hiredis gives its buffer back whenever it has grown past this and is empty, and grows it anew for the next replies.
   reader_->maxbuf = kKeptBufferBytes;
 }
+
+RedisParser::~RedisParser() = default;
 
 bool RedisParser::Feed(const char* bytes, size_t size) {
   if (!error_.empty()) return false;
@@ -84,8 +109,7 @@ bool RedisParser::Next(RedisReply* reply) {
       error_ = "a reply of more than " + std::to_string(max_reply_bytes_) + " bytes";
     return false;
   }
-  *reply = Convert(*static_cast<redisReply*>(raw), kMaxDepth);
-  freeReplyObject(raw);
+  *reply = std::exchange(building_, {});
   unparsed_bytes_ = reader_->len - reader_->pos;
   return true;
 }

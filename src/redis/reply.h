@@ -33,6 +33,9 @@ class RedisParser {
  public:
   // `max_reply_bytes`: fed since the last whole reply; more is an error.
   explicit RedisParser(size_t max_reply_bytes);
+  ~RedisParser();
+  RedisParser(const RedisParser&) = delete;
+  RedisParser& operator=(const RedisParser&) = delete;
 
   // False: the stream is broken for good, see error().
   bool Feed(const char* bytes, size_t size);
@@ -45,6 +48,7 @@ class RedisParser {
     void operator()(redisReader* reader) const;
   };
   std::unique_ptr<redisReader, Free> reader_;
+  RedisReply building_;  // the reply that the parser is in
   size_t max_reply_bytes_;
   size_t unparsed_bytes_ = 0;
   std::string error_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ struct SlotMap {
     std::string host;
     uint16_t port = 0;
     bool operator==(const Node&) const = default;
+    auto operator<=>(const Node&) const = default;
   };
   static constexpr uint16_t kNone = 0xffff;
 
