@@ -10,6 +10,9 @@ namespace everyonce {
 namespace {
 
 constexpr uint32_t kMaxRedirects = 16;
+// Buffers that are kept: a call of a message is larger than what the allocator is quick with.
+constexpr size_t kMaxSpares = 1024;
+constexpr size_t kMaxSpareBytes = 4096;
 
 uint64_t NowMs() { return uv_hrtime() / 1000000; }
 
@@ -92,6 +95,10 @@ void RedisClient::RunScript(const LuaScript& script, uint16_t slot, const RedisA
   const std::string head = ScriptHead("EVALSHA", script.sha1, 1 + keys.count() + arguments.count());
   call->script = &script;
   call->tail_at = head.size();
+  if (!spares_.empty()) {
+    call->bytes = std::move(spares_.back());
+    spares_.pop_back();
+  }
   call->bytes.reserve(head.size() + keys.bytes().size() + arguments.bytes().size() + 16);
   call->bytes.append(head).append("$").append(std::to_string(key_count.size())).append("\r\n").append(key_count);
   call->bytes.append("\r\n").append(keys.bytes()).append(arguments.bytes());
@@ -161,7 +168,14 @@ void RedisClient::SendTo(const SlotMap::Node& node, bool asking, const CallPoint
                                    [this, call](RedisResult result) { Took(call, std::move(result)); });
 }
 
+void RedisClient::GiveSpare(std::string bytes) {
+  if (spares_.size() >= kMaxSpares || bytes.capacity() > kMaxSpareBytes) return;
+  bytes.clear();
+  spares_.push_back(std::move(bytes));
+}
+
 void RedisClient::Took(const CallPointer& call, RedisResult result) {
+  if (result.status.ok()) GiveSpare(std::move(call->bytes));
   if (result.status.ok() || closed_) return call->done(std::move(result));
   switch (result.status.code) {
     case RedisCode::kRefused:

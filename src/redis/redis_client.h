@@ -113,6 +113,7 @@ class RedisClient {
   void Took(const CallPointer& call, RedisResult result);
   void Turned(const CallPointer& call, RedisResult result);
   void SendText(const CallPointer& call);
+  void GiveSpare(std::string bytes);
   void Later(const CallPointer& call, RedisStatus why);
   void GiveUp(const CallPointer& call);
   const SlotMap::Node* NodeOf(uint16_t slot) const;
@@ -142,6 +143,7 @@ class RedisClient {
   Calls waiting_;   // for a later try
   Calls unplaced_;  // until it is known who serves their slot; due at their deadlines
   size_t waiting_bytes_ = 0;
+  std::vector<std::string> spares_;  // buffers of calls that are done, for the next ones
   std::vector<std::function<void(RedisStatus, const ServerInfo&)>> describing_;
   std::function<void()> on_topology_;
   std::shared_ptr<Look> looking_;

@@ -48,7 +48,7 @@ class RedisFeed final : public Feed {
   using ChangeDone = std::function<void(Outcome outcome, uint64_t link)>;
   void Change(const FeedChange& change, int64_t now_ms, ChangeDone done);
   // This process has stored something in these partitions.
-  void Stored(const std::set<uint32_t>& partitions);
+  void Stored(const std::vector<uint32_t>& partitions);
   void Lowest(std::string_view conv, Log::PositionDone done);
 
   // All groups that may hold the log, in whatever state.
@@ -127,7 +127,7 @@ class RedisFeed final : public Feed {
   void OnTimer();
   void Refresh(Finished done);
   void AskBell();
-  void RingFar(const std::set<uint32_t>& partitions);
+  void RingFar(const std::vector<uint32_t>& partitions);
   void LookAtAll(const std::string& name);
   void LookedAt(const std::string& name, uint32_t partition, const RedisResult& result);
   void NotThere(const std::string& name, uint32_t partition);

@@ -100,13 +100,13 @@ void RedisFeed::AskBell() {
   });
 }
 
-void RedisFeed::RingFar(const std::set<uint32_t>& partitions) {
+void RedisFeed::RingFar(const std::vector<uint32_t>& partitions) {
   std::vector<std::string> arguments = {"ring"};
   for (const uint32_t partition : partitions) arguments.push_back(std::to_string(partition));
   Run("feed_bell", {FeedBellKey()}, std::move(arguments), [](const RedisResult&) {});
 }
 
-void RedisFeed::Stored(const std::set<uint32_t>& partitions) {
+void RedisFeed::Stored(const std::vector<uint32_t>& partitions) {
   if (groups_.empty() || partitions.empty() || closed_) return;
   for (auto& [name, group] : groups_) {
     for (const uint32_t partition : partitions) Queue(&group, partition);

@@ -66,8 +66,8 @@ struct RedisLog::Group {
   std::set<uint64_t> links;                        // connections that wrote
   std::map<size_t, std::vector<TokenUse>> tokens;  // of this wave
   std::map<size_t, Outcome> token_refusals;
-  std::set<uint32_t> stored;  // partitions that have got messages
-  RedisStatus failure;        // of what all of the group rests on
+  std::vector<uint32_t> stored;  // partitions that have got messages
+  RedisStatus failure;           // of what all of the group rests on
   TicketPointer ticket;
   CommitDone done;
 
@@ -103,7 +103,8 @@ Outcome UnavailableOutcome(const RedisStatus& status);
 inline constexpr size_t kMembersFirstName = 11;
 std::vector<std::string> MembersArguments(const Command& command, int64_t now_ms, uint64_t mid, uint64_t epoch);
 
-// What a script answered to `command`. `members`: of the call, brought up to date with what the reply tells.
+// What a script answered to `command`; without the audience of a direct conversation. `members`: of the call, brought
+// up to date with what the reply tells.
 Outcome OutcomeOf(const Command& command, const RedisReply& reply, std::span<const uint64_t> mids,
                   KnownMembers* members);
 

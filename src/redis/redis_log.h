@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/snowflake.h"
@@ -146,6 +147,7 @@ class RedisLog final : public Log {
   void RunLane(const GroupPointer& group, Lane* lane);
   void TookLane(const GroupPointer& group, Lane* lane, RedisResult result);
   void IndexGroup(const GroupPointer& group, Lane* lane);
+  std::shared_ptr<const MemberList> UsersOf(const std::string& conv) const;
   RedisArguments TakeSpare();
   void GiveSpare(RedisArguments spare);
   void RunHello(const GroupPointer& group, size_t index);
@@ -195,7 +197,8 @@ class RedisLog final : public Log {
   std::vector<std::function<void()>> reads_;  // that wait for them
   std::function<void()> answered_;
   MembersByConversation members_;
-  std::set<std::string, std::less<>> indexed_;
+  // Direct conversations that are on their users' lists, with these two.
+  std::unordered_map<std::string, std::shared_ptr<const MemberList>> indexed_;
   std::map<std::string, SeenDevice, std::less<>> devices_;  // user/device → as far as was heard of
   std::vector<RedisArguments> spares_;
   LogCounters counters_;

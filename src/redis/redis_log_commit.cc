@@ -122,7 +122,7 @@ void RedisLog::IndexDirect(const GroupPointer& group, size_t end) {
                         if (!result.status.ok()) {
                           group->failure = result.status;
                         } else if (--*left == 0) {
-                          indexed_.insert(conv);
+                          indexed_.emplace(conv, UsersOf(conv));
                         }
                         WavePartDone(group);
                       });

@@ -54,6 +54,16 @@ class Fingerprint {
 
 }  // namespace
 
+std::shared_ptr<const MemberList> RedisLog::UsersOf(const std::string& conv) const {
+  if (const auto known = indexed_.find(conv); known != indexed_.end()) return known->second;
+  const DirectUsers users = UsersOfDirect(conv);
+  auto both = std::make_shared<MemberList>();
+  both->reserve(2);
+  both->emplace_back(users.first);
+  both->emplace_back(users.second);
+  return both;
+}
+
 RedisArguments RedisLog::TakeSpare() {
   RedisArguments spare;
   if (!spares_.empty()) {
@@ -192,7 +202,10 @@ void RedisLog::TookLane(const GroupPointer& group, Lane* lane, RedisResult resul
     if (command.kind == CommandKind::kSend && outcome.code == Code::kOk && outcome.seq != 0 && !outcome.duplicate) {
       counters_.messages += std::max<size_t>(1, command.parts.size());
     }
-    if (outcome.seq != 0 && !outcome.duplicate) group->stored.insert(lane->partition);
+    if (outcome.seq != 0 && !outcome.duplicate) {
+      if (group->stored.empty() || group->stored.back() != lane->partition) group->stored.push_back(lane->partition);
+      if (IsDirect(command.conv)) outcome.audience = UsersOf(command.conv);
+    }
     if (outcome.duplicate) ++counters_.duplicates;
     group->outcomes[index] = std::move(outcome);
   }

@@ -27,11 +27,7 @@ Outcome Stored(const Command& command, const RedisReply& reply, std::span<const 
   if (outcome.seq == 0 || mids.empty()) return BrokenReply();
   outcome.mid = mids.size() > 1 ? mids[1] : mids[0];
   outcome.mids.assign(mids.begin() + 1, mids.end());
-  if (IsDirect(command.conv)) {
-    const DirectUsers users = UsersOfDirect(command.conv);
-    outcome.audience = std::make_shared<MemberList>(MemberList{std::string(users.first), std::string(users.second)});
-    return outcome;
-  }
+  if (IsDirect(command.conv)) return outcome;
   auto& known = (*members)[command.conv];
   if (reply.elements.size() > 5) known = {TextAt(reply, 4), ListOf(reply.elements[5])};
   if (known.second == nullptr) return BrokenReply();
