@@ -1,7 +1,6 @@
 #include "redis/redis_keys.h"
 
 #include "core/producer_table.h"
-#include "redis/slots.h"
 
 namespace everyonce {
 namespace {
@@ -28,7 +27,6 @@ ConversationKeys::ConversationKeys(std::string_view conv)
 RedisKey ConversationKeys::Catalogue() const { return {{prefix_, kCatalogue}}; }
 RedisKey ConversationKeys::Groups() const { return {{prefix_, kGroups}}; }
 RedisKey ConversationKeys::Feed() const { return {{prefix_, kFeed}}; }
-uint16_t ConversationKeys::slot() const { return SlotOfKey(prefix_); }
 
 PartitionKeys::PartitionKeys(uint32_t partition)
     : catalogue(Prefix(partition).append(kCatalogue)),

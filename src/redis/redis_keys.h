@@ -38,7 +38,8 @@ class ConversationKeys {
   RedisKey Catalogue() const;
   RedisKey Groups() const;
   RedisKey Feed() const;
-  uint16_t slot() const;
+  // What all its keys begin with; their slot is this one's.
+  const std::string& prefix() const { return prefix_; }
 
  private:
   RedisKey Key(std::string_view kind) const { return {{prefix_, kind, conv_}}; }

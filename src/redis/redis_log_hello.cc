@@ -17,7 +17,7 @@ void AddAct(const Command& command, const std::string& conv, const char* act, ui
             std::map<uint32_t, ScriptCall>* calls) {
   const ConversationKeys keys(conv);
   ScriptCall& call = (*calls)[keys.partition()];
-  call.slot = keys.slot();
+  call.slot = SlotOfKey(keys.prefix());
   call.keys.AddAll(keys.Meta(), keys.Log(), keys.Members(), keys.Senders(), keys.Marks());
   call.arguments.AddAll(std::string_view(IsDirect(conv) ? "d" : "g"), std::string_view(act), command.user,
                         command.device, uint64_t{0}, uint64_t{0}, epoch, uint64_t{0}, seq);

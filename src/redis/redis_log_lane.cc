@@ -94,7 +94,7 @@ void RedisLog::AddToLane(const GroupPointer& group, size_t index, Lane* lane) {
   ScriptCall& call = lane->calls.back();
   call.indices.push_back(index);
   const ConversationKeys keys(command.conv);
-  call.slot = keys.slot();
+  call.slot = SlotOfKey(keys.prefix());
   switch (command.kind) {
     case CommandKind::kSend:
       return AddSend(group, index, keys, &call);

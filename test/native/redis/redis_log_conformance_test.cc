@@ -56,7 +56,7 @@ class OnRedis : public LogUnderTest {
     uint64_t floor = 0;
     std::optional<RedisResult> told;
     const ConversationKeys keys(conv);
-    log_->client().Command(keys.slot(), {"HGET", keys.Meta(), "fl"}, true,
+    log_->client().Command(SlotOfKey(keys.prefix()), {"HGET", keys.Meta(), "fl"}, true,
                            [&](RedisResult result) { told = std::move(result); });
     loop_.RunUntil([&] { return told.has_value(); });
     return told && told->reply.ToNumber(&floor) ? floor : 0;
