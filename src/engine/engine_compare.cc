@@ -233,6 +233,8 @@ void Engine::CheckHistory(Connection& connection, const std::string& conv, Link&
                    checked.loading = false;
                    if (!status.ok() || views.empty()) {
                      checked.epoch = told.epoch;
+                     // One that was owed had no turn meanwhile.
+                     if (checked.head_due) HeadSoon(*current, told.conv, checked);
                      return RecheckLater(told.conv, {current->user});
                    }
                    TellHistory(*current, checked, told, views[0]);
@@ -249,7 +251,7 @@ void Engine::TellHistory(Connection& connection, Link& link, const Position& tol
   if (found.resume == everyonce::Resume::kOk && view.epoch == told.epoch) {
     link.epoch = told.epoch;
     link.head = std::max(told.seq, view.head);
-    if (link.head > told.seq) HeadSoon(connection, told.conv, link);
+    if (link.head > told.seq || link.head_due) HeadSoon(connection, told.conv, link);
     return;
   }
   const uint64_t keep = found.resume == everyonce::Resume::kOk          ? told.seq

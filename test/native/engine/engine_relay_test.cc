@@ -380,6 +380,39 @@ TEST_F(EngineRelay, ALostTailIsToldBeforeAnythingFollows) {
   EXPECT_EQ(code, 1012u);
 }
 
+TEST_F(EngineRelay, AHeadThatIsOwedWaitsForTheLookAtTheHistory) {
+  a.harness.Connect(1, "alice", "alice-1");
+  b.harness.Connect(1, "bob", "bob-1");
+  SendAt(&a, 1, kConv, 1, "a1");
+  b.harness.engine().SetLagging(1, true);
+  SendAt(&a, 1, kConv, 2, "a2");
+  int heads = 0;
+  TakeSeqs(&b, 1, &heads);
+  SendAt(&a, 1, kConv, 3, "a3");  // told by a head that is due in a second
+  // A position that was read before the last message: the history is looked at, which takes its time.
+  ResumeView older;
+  older.view.conv = kConv;
+  older.view.head = 2;
+  store.log->View("bob", "bob-1", kConv,
+                  [&](const Status&, const ConversationView& view) { older.view.epoch = view.epoch; });
+  store.histories[kConv] = older;
+  b.port.MakeUnsure(kConv);
+  Settle();
+  store.histories.clear();
+  b.log.resumes_held = true;
+  Advance(300);
+  Advance(1000);
+  heads = 0;
+  TakeSeqs(&b, 1, &heads);
+  EXPECT_EQ(heads, 0);
+  b.log.ReleaseResumes();
+  Settle();
+  Advance(1000);
+  heads = 0;
+  TakeSeqs(&b, 1, &heads);
+  EXPECT_EQ(heads, 1);
+}
+
 TEST_F(EngineRelay, ARepeatIsTheReasonToLook) {
   a.harness.Connect(1, "alice", "alice-1");
   b.harness.Connect(1, "bob", "bob-1");

@@ -179,7 +179,17 @@ class RelayedLog final : public Log {
     if (positions.size() == 1 && store_->histories.contains(positions[0].conv)) {
       return done(Status::Ok(), {store_->histories.at(positions[0].conv)});
     }
-    store_->log->ResumeAt(user, device, positions, std::move(done));
+    store_->log->ResumeAt(user, device, positions,
+                          [this, done = std::move(done)](Status status, std::vector<ResumeView> views) {
+                            if (!resumes_held) return done(std::move(status), std::move(views));
+                            held_resumes_.emplace_back([done, status, views] { done(status, views); });
+                          });
+  }
+  // Positions are judged at once, and answered by ReleaseResumes.
+  bool resumes_held = false;
+  void ReleaseResumes() {
+    resumes_held = false;
+    for (const auto& answer : std::exchange(held_resumes_, {})) answer();
   }
   void Pull(const PullQuery& query, PageDone done) override { store_->log->Pull(query, std::move(done)); }
   void History(const HistoryQuery& query, HistoryDone done) override { store_->log->History(query, std::move(done)); }
@@ -197,6 +207,7 @@ class RelayedLog final : public Log {
   RelayedStore* store_;
   RelayedStore::Port port_;
   std::vector<std::function<void()>> held_views_;
+  std::vector<std::function<void()>> held_resumes_;
 };
 
 }  // namespace everyonce
