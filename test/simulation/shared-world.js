@@ -1,9 +1,10 @@
 /** A deployment of several servers on one store (shared-store.js), and what else can go wrong there. */
 import { Server } from './server.js';
 import { SharedStore } from './shared-store.js';
-import { DM, GROUP, KNOWN_AGAIN, World } from './world.js';
+import { DM, GROUP, KNOWN_AGAIN, USERS, World } from './world.js';
 
 const CONVS = [DM, GROUP];
+const LATE = 'g:late';
 /** Of a server's counters, those that tell of what is rare, and how they are called. */
 const RARE = {
   held: 'held back',
@@ -52,6 +53,17 @@ export class SharedWorld extends World {
     if (up.length === 0) return;
     const server = up[Math.floor(this.random() * up.length)];
     void server.request('alice', { t, rid: 1, conv: GROUP, members: ['carol'] });
+  }
+
+  /** At the end there is one more group: whose bells are lost hears of it by comparing alone. */
+  async settle() {
+    const { clock, history } = this;
+    this.convs.set(LATE, USERS);
+    for (const { user, label: device } of this.devices)
+      history.record({ op: 'watch', user, device, conv: LATE, t: clock.now() });
+    if (this.server.up) void this.server.request('alice', { t: 'create', rid: 1, conv: LATE, members: USERS });
+    await clock.advance(this.random() * 1_000);
+    await super.settle();
   }
 
   repair() {

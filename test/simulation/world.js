@@ -9,7 +9,7 @@ import { Trace } from './trace.js';
 
 export const DM = 'dm:alice:bob';
 export const GROUP = 'g:all';
-const USERS = ['alice', 'bob', 'carol'];
+export const USERS = ['alice', 'bob', 'carol'];
 /** Seconds after the last fault within which everything must have come true. */
 const SETTLE_S = 300;
 /** Messages of a conversation that a store may lose at once: of the last 64 a client knows what it has handled, and sends its own again. */
@@ -24,6 +24,11 @@ export class World {
   bodies = new Map();
   /** @type {Map<string, Device>} */
   senders = new Map();
+  /** Conversations that there may be, and whose they are. @type {Map<string, string[]>} */
+  convs = new Map([
+    [DM, ['alice', 'bob']],
+    [GROUP, USERS],
+  ]);
   faults = { slowHandler: 0, throwingHandler: 0, outboxFails: 0 };
   /** @type {Device[]} */
   devices = [];
@@ -176,15 +181,16 @@ export class World {
   async #unsettled() {
     /** @type {Map<string, number>} */
     const heads = new Map();
-    for (const conv of [DM, GROUP]) {
+    for (const conv of this.convs.keys()) {
       const page = await this.ask('', { t: 'history', rid: 1, conv, limit: 1 });
       if (page.t !== 'page' && page.code !== 'unknown_conv') return [`the server answers ${page.code} at the end`];
       heads.set(conv, page.items?.[0]?.seq ?? 0);
     }
-    return this.devices.flatMap(({ label, client, convs }) => {
+    return this.devices.flatMap(({ user, label, client }) => {
       const open = client.outbox().length;
       const known = new Map(client.conversations().map(({ conv, got }) => [conv, got]));
-      const behind = convs.filter((conv) => (known.get(conv) ?? 0) < (heads.get(conv) ?? 0));
+      const mine = [...heads.keys()].filter((conv) => this.convs.get(conv)?.includes(user));
+      const behind = mine.filter((conv) => (known.get(conv) ?? 0) < (heads.get(conv) ?? 0));
       return [
         ...(client.state === 'online' ? [] : [`${label}: ${client.state} at the end`]),
         ...(open === 0 ? [] : [`${label}: ${open} in the outbox at the end`]),
@@ -196,7 +202,7 @@ export class World {
   /** Reads what every member sees. */
   async readLog() {
     for (const user of USERS) {
-      for (const conv of user === 'carol' ? [GROUP] : [DM, GROUP]) {
+      for (const conv of [...this.convs.keys()].filter((each) => this.convs.get(each)?.includes(user))) {
         for (let after = 0; ;) {
           const page = await this.ask(user, { t: 'history', rid: 1, conv, after, limit: 200 });
           if (page.t === 'error' && page.code === 'unknown_conv') break;
