@@ -81,7 +81,8 @@ describe('claims', () => {
   it('are removed some time after they were forgotten', async () => {
     const { store, options, advance } = withClock();
     const claims = closing(openClaims(store, options));
-    for (let i = 0; i < 700; i++) await claims.claim({ key: `k${i}`, owner: 'o', leaseMs: 10, keepMs: 10 });
+    const names = Array.from({ length: 700 }, (_, i) => `k${i}`);
+    await Promise.all(names.map((key) => claims.claim({ key, owner: 'o', leaseMs: 10, keepMs: 10 })));
     advance(1000);
     // A slice comes within a second, after whatever is asked meanwhile.
     while (claims.stats().expired < 700) await claims.renew({ key: 'k', owner: 'o', fence: 1, leaseMs: 1 });
