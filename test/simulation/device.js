@@ -46,6 +46,8 @@ export class Device {
   constructor(world, user, label, convs, { disk = new Disk(), places = new Map(), except = [] } = {}) {
     this.#world = world;
     Object.assign(this, { user, label, convs, disk });
+    // A process that is killed before it was told where it stands leaves these.
+    this.#places = new Map(places);
     for (const conv of convs) {
       const seq = places.get(conv) ?? 0;
       world.history.record({ op: 'watch', user, device: label, conv, seq, except, t: world.clock.now() });
