@@ -266,6 +266,7 @@ class Engine {
   void CompareLater(uint32_t channel);
   void JudgePeople(const std::vector<ConnectionId>& ids, const std::vector<Relay::Person>& people);
   void ListAgain(const std::string& user);
+  void ListUnknown(const std::string& user);
   void Suspect(const std::string& conv, const Relay::Head& head);
   void CatchUpWith(const Relaying::Suspicion& suspicion);
   void CheckHistory(Connection& connection, const std::string& conv, Link& link);

@@ -210,7 +210,8 @@ void Engine::ListAgain(const std::string& user) {
     log_->Views(user, connection->device, {}, kMaxViews,
                 [this, id = connection->id](const Status& status, const std::vector<ConversationView>& views, bool) {
                   Connection* current = Find(id);
-                  if (!status.ok() || current == nullptr || current->wide) return;
+                  if (current == nullptr || current->wide) return;
+                  if (!status.ok()) return ListUnknown(current->user);
                   for (const ConversationView& view : views) {
                     if (current->links.contains(view.conv) || (!view.member && view.head <= view.got)) continue;
                     ++relaying_->counters.catch_ups;
@@ -218,6 +219,14 @@ void Engine::ListAgain(const std::string& user) {
                   }
                 });
   }
+}
+
+// Its list could not be read: what it names counts as unknown, and is compared again.
+void Engine::ListUnknown(const std::string& user) {
+  const uint32_t channel = relay_->ChannelOf(user);
+  const auto known = relaying_->channels[channel].users.find(user);
+  if (known != relaying_->channels[channel].users.end()) known->second = UINT64_MAX;
+  CompareLater(channel);
 }
 
 // The log may have another history than the one that this connection was told of (protocol.md, Epochs): asks what of it
