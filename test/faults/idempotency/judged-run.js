@@ -6,7 +6,6 @@ import { WAYS } from './ways.js';
 
 const REPEATS = 0.3;
 const IN_FLIGHT = 4;
-const THROW_RATE = 0.1;
 
 /**
  * @typedef {object} Outcome
@@ -21,10 +20,11 @@ const THROW_RATE = 0.1;
 
 /**
  * @param {string} way of ways.js
- * @param {{ keys: number, processes: number, kills: number, seed: number }} size
+ * @param {{ keys: number, processes: number, kills: number, seed: number, throwRate?: number }} size `throwRate` at each point where a
+ *   program may fail
  * @returns {Promise<Outcome>}
  */
-export async function judgedRun(way, { keys: count, processes, kills, seed }) {
+export async function judgedRun(way, { keys: count, processes, kills, seed, throwRate = 0.1 }) {
   const random = mulberry(seed);
   const keys = Array.from({ length: count }, (_, n) => `key-${n}`);
   const deliveries = [...keys, ...keys.filter(() => random() < REPEATS)]
@@ -34,7 +34,7 @@ export async function judgedRun(way, { keys: count, processes, kills, seed }) {
   const db = await databases[WAYS[way].kind](keys);
   try {
     const run = { way, address: db.address, deliveries, processes, inFlight: IN_FLIGHT, kills };
-    const { results, failures, kills: killed } = await killRun({ ...run, throwRate: THROW_RATE, random });
+    const { results, failures, kills: killed } = await killRun({ ...run, throwRate, random });
     const effects = await db.effects();
     const distinct = new Set(effects);
     return {

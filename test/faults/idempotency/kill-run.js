@@ -5,6 +5,9 @@ import { fileURLToPath } from 'node:url';
 
 const CHILD = fileURLToPath(new URL('worker-child.js', import.meta.url));
 
+/** A process that is dying takes nothing; what it had been given is given again when it has ended. */
+const gone = () => {};
+
 /**
  * @param {object} run
  * @param {string} run.way of ways.js
@@ -31,7 +34,7 @@ export async function killRun({ way, address, deliveries, processes, inFlight, k
     while (worker.ready && worker.open.size < inFlight && waiting.length > 0) {
       const next = waiting.shift();
       worker.open.set(next.delivery, next);
-      worker.child.send(next);
+      worker.child.send(next, gone);
     }
   };
   const start = () => {
@@ -67,6 +70,7 @@ export async function killRun({ way, address, deliveries, processes, inFlight, k
     const due = Math.floor(((deliveries.length - left) * (kills + 1)) / deliveries.length);
     if (killed < Math.min(due, kills) && worker.open.size > 0) {
       killed += 1;
+      worker.ready = false;
       worker.child.kill('SIGKILL');
     }
   };
@@ -74,7 +78,7 @@ export async function killRun({ way, address, deliveries, processes, inFlight, k
   for (let n = 0; n < processes; n++) start();
   await finished;
   const ended = [...workers].map(({ child }) => event(child, 'exit'));
-  for (const { child } of workers) child.connected ? child.send('end') : child.kill('SIGKILL');
+  for (const { child } of workers) child.connected ? child.send('end', gone) : child.kill('SIGKILL');
   await Promise.all(ended);
   return { results, failures, kills: killed };
 }
