@@ -1,9 +1,9 @@
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "redis/reply.h"
@@ -23,7 +23,7 @@ struct SlotMap {
     std::string host;
     uint16_t port = 0;
     bool operator==(const Node&) const = default;
-    auto operator<=>(const Node&) const = default;
+    bool operator<(const Node& other) const { return std::tie(host, port) < std::tie(other.host, other.port); }
   };
   static constexpr uint16_t kNone = 0xffff;
 
