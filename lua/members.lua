@@ -45,7 +45,8 @@ local function change(added, removed)
     spans[#spans].to, spans[#spans].at_end = c.head, c.system
     changed[name] = spans_text(spans)
   end
-  c.version = txt(c.head)
+  -- With the epoch: a history that was lost may have had another list at this place.
+  c.version = txt(m.epoch) .. '-' .. txt(c.head)
   save_conversation(c)
   for name, text in pairs(changed) do redis.call('HSET', c.members, name, text) end
   save_producer(p)

@@ -49,7 +49,7 @@ void RedisClient::Close() {
   if (closed_) return;
   closed_ = true;
   looking_.reset();
-  on_topology_ = nullptr;
+  on_topology_.clear();
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_->timer),
            [](uv_handle_t* handle) { delete static_cast<Timer*>(handle->data); });
   timer_ = nullptr;

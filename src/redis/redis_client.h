@@ -80,8 +80,8 @@ class RedisClient {
   // Who serves a slot, as far as is known; null: nobody, or unknown. Refresh: that may be wrong, look again soon.
   const SlotMap::Node* MasterOf(uint16_t slot) const { return NodeOf(slot); }
   void Refresh() { LookSoon(); }
-  // Called after each look that succeeded. Replaces the one before.
-  void OnTopology(std::function<void()> looked) { on_topology_ = std::move(looked); }
+  // Called after each look that succeeded, each that was given.
+  void OnTopology(std::function<void()> looked) { on_topology_.push_back(std::move(looked)); }
   // For a connection of one's own to a node: with the same user and bounds.
   RedisConnectionOptions ConnectionOptionsFor(const SlotMap::Node& node) const;
 
@@ -145,7 +145,7 @@ class RedisClient {
   size_t waiting_bytes_ = 0;
   std::vector<std::string> spares_;  // buffers of calls that are done, for the next ones
   std::vector<std::function<void(RedisStatus, const ServerInfo&)>> describing_;
-  std::function<void()> on_topology_;
+  std::vector<std::function<void()>> on_topology_;
   std::shared_ptr<Look> looking_;
   RedisStatus look_failure_;
   uint64_t look_at_ms_ = UINT64_MAX;

@@ -21,6 +21,11 @@ RedisLog::RedisLog(uv_loop_t* loop, RedisClientOptions client, RedisLogOptions o
   lease_timer_ = new uv_timer_t;
   uv_timer_init(loop_, lease_timer_);
   lease_timer_->data = this;
+  // A master that took over may lack what is remembered of the one before.
+  client_.OnTopology([this] {
+    indexed_.clear();
+    members_.clear();
+  });
   feed_ = std::make_unique<RedisFeed>(RedisFeed::Host{.loop = loop_,
                                                       .client = &client_,
                                                       .replicas = options_.replicas,

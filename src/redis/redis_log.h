@@ -140,6 +140,8 @@ class RedisLog final : public Log {
   void StartWave(const GroupPointer& group);
   void LoadDevices(const GroupPointer& group, size_t end);
   void IndexDirect(const GroupPointer& group, size_t end);
+  void Index(const GroupPointer& group, const std::string& conv, uint64_t epoch);
+  void NoteIndexed(const GroupPointer& group, const std::string& conv, const Outcome& outcome);
   void RunWave(const GroupPointer& group, size_t end);
   void AddToLane(const GroupPointer& group, size_t index, Lane* lane);
   void AddSend(const GroupPointer& group, size_t index, const ConversationKeys& keys, ScriptCall* call);
@@ -197,8 +199,12 @@ class RedisLog final : public Log {
   std::vector<std::function<void()>> reads_;  // that wait for them
   std::function<void()> answered_;
   MembersByConversation members_;
-  // Direct conversations that are on their users' lists, with these two.
-  std::unordered_map<std::string, std::shared_ptr<const MemberList>> indexed_;
+  // Direct conversations that are on their users' lists, as far as is known: forgotten where Redis may have lost it.
+  struct Indexed {
+    std::shared_ptr<const MemberList> users;
+    uint64_t epoch = 0;  // of the history that they were written for; 0: the one that is told next
+  };
+  std::unordered_map<std::string, Indexed> indexed_;
   std::map<std::string, SeenDevice, std::less<>> devices_;  // user/device → as far as was heard of
   std::vector<RedisArguments> spares_;
   LogCounters counters_;

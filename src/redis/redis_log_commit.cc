@@ -111,24 +111,40 @@ void RedisLog::IndexDirect(const GroupPointer& group, size_t end) {
     const Command& command = (*group->commands)[i];
     if (command.kind != CommandKind::kSend || !IsDirect(command.conv) || indexed_.contains(command.conv)) continue;
     if (!IsParty(command.user, command.conv) || !asked.insert(command.conv).second) continue;
-    const DirectUsers users = UsersOfDirect(command.conv);
-    auto left = std::make_shared<int>(2);
-    group->parts += 2;
-    for (const std::string_view user : {users.first, users.second}) {
-      const std::string key = UserIndexKey(user);
-      client_.Command(SlotOfKey(key), {"ZADD", key, "0", command.conv}, true,
-                      [this, group, left, conv = command.conv](const RedisResult& result) {
-                        group->links.insert(result.link);
-                        if (!result.status.ok()) {
-                          group->failure = result.status;
-                        } else if (--*left == 0) {
-                          indexed_.emplace(conv, UsersOf(conv));
-                        }
-                        WavePartDone(group);
-                      });
-    }
+    Index(group, command.conv, 0);
   }
   WavePartDone(group);
+}
+
+// Both users' lists get the conversation, as two parts of what is under way.
+void RedisLog::Index(const GroupPointer& group, const std::string& conv, uint64_t epoch) {
+  const std::shared_ptr<const MemberList> users = UsersOf(conv);
+  auto left = std::make_shared<size_t>(users->size());
+  group->parts += users->size();
+  for (const std::string& user : *users) {
+    const std::string key = UserIndexKey(user);
+    client_.Command(SlotOfKey(key), {"ZADD", key, "0", conv}, true,
+                    [this, group, left, conv, users, epoch](const RedisResult& result) {
+                      group->links.insert(result.link);
+                      if (!result.status.ok()) {
+                        group->failure = result.status;
+                      } else if (--*left == 0) {
+                        indexed_.insert_or_assign(conv, Indexed{users, epoch});
+                      }
+                      WavePartDone(group);
+                    });
+  }
+}
+
+// A message is stored. Where its history is another than the lists were written for, or these were forgotten meanwhile,
+// Redis may have lost them: they are written again before anybody is told.
+void RedisLog::NoteIndexed(const GroupPointer& group, const std::string& conv, const Outcome& outcome) {
+  const auto known = indexed_.find(conv);
+  if (known == indexed_.end()) return Index(group, conv, outcome.epoch);
+  uint64_t& epoch = known->second.epoch;
+  if (epoch == 0) epoch = outcome.epoch;
+  const bool older = outcome.duplicate && outcome.epoch < epoch;
+  if (epoch != outcome.epoch && !older) Index(group, conv, outcome.epoch);
 }
 
 void RedisLog::WavePartDone(const GroupPointer& group) {
@@ -219,6 +235,7 @@ void RedisLog::FinishGroup(const GroupPointer& group) {
   const auto finish = [this, group] {
     if (!group->failure.ok()) {
       ++counters_.failures;
+      indexed_.clear();  // what was written for it may not last
       group->outcomes.assign(group->outcomes.size(), UnavailableOutcome(group->failure));
     } else {
       ++counters_.groups;

@@ -55,7 +55,7 @@ class Fingerprint {
 }  // namespace
 
 std::shared_ptr<const MemberList> RedisLog::UsersOf(const std::string& conv) const {
-  if (const auto known = indexed_.find(conv); known != indexed_.end()) return known->second;
+  if (const auto known = indexed_.find(conv); known != indexed_.end()) return known->second.users;
   const DirectUsers users = UsersOfDirect(conv);
   auto both = std::make_shared<MemberList>();
   both->reserve(2);
@@ -205,6 +205,9 @@ void RedisLog::TookLane(const GroupPointer& group, Lane* lane, RedisResult resul
     if (outcome.seq != 0 && !outcome.duplicate) {
       if (group->stored.empty() || group->stored.back() != lane->partition) group->stored.push_back(lane->partition);
       if (IsDirect(command.conv)) outcome.audience = UsersOf(command.conv);
+    }
+    if (command.kind == CommandKind::kSend && outcome.seq != 0 && IsDirect(command.conv)) {
+      NoteIndexed(group, command.conv, outcome);
     }
     if (outcome.duplicate) ++counters_.duplicates;
     group->outcomes[index] = std::move(outcome);

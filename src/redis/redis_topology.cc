@@ -153,7 +153,7 @@ void RedisClient::Looked(const std::shared_ptr<Look>& look, RedisStatus status) 
     }
   }
   for (auto& done : describing) done(status, info_);
-  if (status.ok() && on_topology_) on_topology_();
+  for (size_t i = 0; status.ok() && i < on_topology_.size(); ++i) on_topology_[i]();
   Schedule();
 }
 

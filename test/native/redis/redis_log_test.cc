@@ -76,6 +76,18 @@ class OneLog {
     return seen.value_or(ConversationView{});
   }
 
+  // Conversations on a user's list that have something in them.
+  std::set<std::string> Listed(const std::string& user) {
+    std::optional<std::set<std::string>> seen;
+    log_->Views(user, "phone", {}, 100, [&](Status status, const std::vector<ConversationView>& views, bool) {
+      EXPECT_TRUE(status.ok()) << status.message;
+      seen.emplace();
+      for (const ConversationView& view : views) seen->insert(view.conv);
+    });
+    loop_.RunUntil([&] { return seen.has_value(); });
+    return seen.value_or(std::set<std::string>());
+  }
+
   int64_t now_ms = 1790000000000;
 
  private:
@@ -147,6 +159,48 @@ TEST(RedisLog, AWipedStoreIsAnotherHistory) {
   for (uint64_t n = 1; n <= 3; ++n) ASSERT_EQ(log.Commit(Send(kDirect, "ann", "laptop", n)).seq, n);
   EXPECT_EQ(log.ResumeAt(kDirect, before.epoch, 1).resume, Resume::kReset);
   EXPECT_GT(log.View("bob", "phone", kDirect).epoch, before.epoch);
+}
+
+// What a process remembers of users' lists is no more than what Redis has of them.
+TEST(RedisLog, UsersListsAreWrittenAgainWhereRedisMayHaveLostThem) {
+  RedisServer server;
+  Loop loop;
+  OneLog log(&loop, {server.address()});
+  const std::set<std::string> listed = {kDirect};
+  ASSERT_EQ(log.Commit(Send(kDirect, "ann", "phone", 1)).code, Code::kOk);
+  ASSERT_EQ(log.Listed("bob"), listed);
+  // Another history of the conversation.
+  Ask(server.address(), {"FLUSHALL"});
+  log.now_ms += 5;
+  ASSERT_EQ(log.Commit(Send(kDirect, "ann", "laptop", 1)).seq, 1u);
+  EXPECT_EQ(log.Listed("ann"), listed);
+  EXPECT_EQ(log.Listed("bob"), listed);
+  // The same history, on another master than the list: that one has failed over, and the client has looked.
+  Ask(server.address(), {"ZREM", UserIndexKey("bob"), kDirect});
+  ASSERT_EQ(log.Listed("bob"), std::set<std::string>());
+  const uint64_t looks = log.log().client().counters().topologies;
+  log.log().client().Refresh();
+  bool looked = false;
+  log.log().client().Describe([&](const RedisStatus&, const ServerInfo&) { looked = true; });
+  loop.RunUntil([&] { return looked; });
+  ASSERT_GT(log.log().client().counters().topologies, looks);
+  ASSERT_EQ(log.Commit(Send(kDirect, "ann", "laptop", 2)).seq, 2u);
+  EXPECT_EQ(log.Listed("bob"), listed);
+}
+
+// A list of members is known by its place in one history.
+TEST(RedisLog, MembersOfALostHistoryHearNothing) {
+  RedisServer server;
+  Loop loop;
+  OneLog one(&loop, {server.address()});
+  OneLog two(&loop, {server.address()});
+  ASSERT_EQ(one.Commit(Members(MembersAction::kCreate, "ann", {"bob"})).code, Code::kOk);
+  ASSERT_EQ(*one.Commit(Send(kGroup, "ann", "phone", 1)).audience, (MemberList{"ann", "bob"}));
+  Ask(server.address(), {"FLUSHALL"});
+  one.now_ms += 5;
+  two.now_ms += 5;
+  ASSERT_EQ(two.Commit(Members(MembersAction::kCreate, "ann", {"cat"})).code, Code::kOk);
+  EXPECT_EQ(*one.Commit(Send(kGroup, "ann", "laptop", 1)).audience, (MemberList{"ann", "cat"}));
 }
 
 TEST(RedisLog, ALostTailIsTold) {
