@@ -10,17 +10,16 @@ import { DEFAULTS } from '../server/defaults.js';
 import { loadAddon } from '../server/native.js';
 import { readRedis } from '../server/redis-options.js';
 import { TLS_FLAGS, readRedisFlags } from './redis-flags.js';
+import { Screen } from './screen.js';
 import { visible } from './text.js';
 
-/** @typedef {{ out: (line: string) => void, err: (line: string) => void }} Say */
+/** @typedef {import('./screen.js').Say} Say */
 /** @typedef {import('../server/native.js').MigrationProgress} Progress */
 /** @typedef {import('../server/native.js').MigrationCounts} Counts */
 /** @typedef {ReturnType<typeof readMigrateFlags>} Wish */
 
 const BAR_WIDTH = 24;
 const SHOW_EVERY_MS = 100;
-/** Where nobody looks at a terminal, a line this often. */
-const LINE_EVERY_MS = 10_000;
 const REPLICA_TIMEOUT_MS = 30_000;
 
 /** What is counted, by the words for it. @type {[keyof Counts, string][]} */
@@ -70,7 +69,7 @@ export async function migrate(args, say) {
   }
   const onSignal = () => migration.close();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-  const screen = new Screen(say, wish.isJson);
+  const screen = new Screen(say, wish.isJson, progressLine);
   let timer;
   try {
     await agree(wish, migration.progress().ofKeys);
@@ -151,34 +150,6 @@ async function agree({ from, places, isAgreed }, keys) {
   const answer = await asking.question(`move ${from} (about ${keys} records) to ${places.join(', ')}? [y/N] `);
   asking.close();
   if (!/^y(es)?$/i.test(answer.trim())) bad('yes', 'what you mean: nothing was moved');
-}
-
-/** Progress: a line that is written over on a terminal, one now and then elsewhere. */
-class Screen {
-  #say;
-  #isTerminal = process.stderr.isTTY === true;
-  #isSilent;
-  #lastMs = performance.now();
-
-  /** @param {Say} say @param {boolean} isJson */
-  constructor(say, isJson) {
-    this.#say = say;
-    this.#isSilent = isJson && !this.#isTerminal;
-  }
-
-  /** @param {Progress} progress */
-  show(progress) {
-    if (this.#isSilent) return;
-    if (this.#isTerminal) return void process.stderr.write(`\r\x1b[K${progressLine(progress)}`);
-    const now = performance.now();
-    if (now - this.#lastMs < LINE_EVERY_MS) return;
-    this.#lastMs = now;
-    this.#say.err(progressLine(progress));
-  }
-
-  clear() {
-    if (this.#isTerminal) process.stderr.write('\r\x1b[K');
-  }
 }
 
 /** @param {Progress} progress @returns {string} */

@@ -6,16 +6,15 @@ import { parseArgs } from 'node:util';
 import { isClean } from '../checker/judge.js';
 import { EveryonceError } from '../protocol/errors.js';
 import { torture as runTorture } from '../torture/torture.js';
+import { Screen } from './screen.js';
 
-/** @typedef {{ out: (line: string) => void, err: (line: string) => void }} Say */
+/** @typedef {import('./screen.js').Say} Say */
 /** @typedef {import('../torture/torture.js').TortureResult} TortureResult */
 /** @typedef {import('../torture/torture.js').Progress} Progress */
 
 /** Findings that are listed. */
 const SHOWN = 20;
 const BAR_WIDTH = 24;
-/** Where nobody looks at a terminal, a line this often, ms. */
-const LINE_EVERY_MS = 10_000;
 /** Of a token that is made for one connection. */
 const TOKEN_LIFE_S = 3_600;
 
@@ -38,7 +37,7 @@ export async function torture(args, say) {
   const abort = new AbortController();
   const onSignal = () => abort.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
-  const screen = new Screen(say, isJson);
+  const screen = new Screen(say, isJson, progressLine);
   let isBegun = isJson;
   const progress = (/** @type {Progress} */ counts) => {
     if (!isBegun) say.out(`everyonce torture of ${options.url}, seed ${options.seed}`);
@@ -136,34 +135,6 @@ async function signer(secret) {
 /** @param {string} name @param {string} wanted @returns {never} */
 function bad(name, wanted) {
   throw new EveryonceError('BAD_OPTION', `--${name} must be ${wanted}`, { option: name });
-}
-
-/** Progress: a line that is written over on a terminal, one now and then elsewhere. */
-class Screen {
-  #say;
-  #isTerminal = process.stderr.isTTY === true;
-  #isSilent;
-  #lastMs = 0;
-
-  /** @param {Say} say @param {boolean} isJson */
-  constructor(say, isJson) {
-    this.#say = say;
-    this.#isSilent = isJson && !this.#isTerminal;
-  }
-
-  /** @param {Progress} counts */
-  show(counts) {
-    if (this.#isSilent) return;
-    if (this.#isTerminal) return void process.stderr.write(`\r\x1b[K${progressLine(counts)}`);
-    const now = performance.now();
-    if (now - this.#lastMs < LINE_EVERY_MS) return;
-    this.#lastMs = now;
-    this.#say.err(progressLine(counts));
-  }
-
-  clear() {
-    if (this.#isTerminal) process.stderr.write('\r\x1b[K');
-  }
 }
 
 /** @param {Progress} counts @returns {string} */
