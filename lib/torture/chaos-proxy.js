@@ -55,6 +55,11 @@ export class ChaosProxy {
     this.#count(ms === Infinity ? 'halfOpen' : 'stalled', this.#any()?.stall(ms));
   }
 
+  /** Nothing goes through any of the connections from here on, and nobody is told; who connects again gets through. */
+  stallAll() {
+    for (const link of this.#links) this.#count('halfOpen', link.stall(Infinity));
+  }
+
   /** @param {number} bytesPerSecond @param {number} ms */
   throttleOne(bytesPerSecond, ms) {
     this.#count('throttled', this.#any()?.throttle(bytesPerSecond, ms));

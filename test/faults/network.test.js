@@ -51,7 +51,7 @@ describe('a network in trouble', function () {
       proxy.cutOne();
       await run.moreAcks(20);
       // All of them at once: nobody is left who gets through, until they find out by themselves.
-      for (let i = 0; i < run.participants.length; i++) proxy.stallOne(Infinity);
+      proxy.stallAll();
       await run.moreAcks(30);
       proxy.cutAll();
     }
