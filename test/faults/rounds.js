@@ -13,7 +13,7 @@ import { freePort, ServerProcess } from './server-process.js';
 
 const group = 'g:everyone';
 /** How long the acks of a round, and the draining at the end, may take on a busy machine. */
-const ackMs = 20_000;
+const ackMs = 60_000;
 const drainMs = 60_000;
 const askEveryMs = 25;
 
@@ -26,7 +26,8 @@ const askEveryMs = 25;
  * @property {(line: string) => void} [progress] one line a round
  *
  * @typedef {import('../../lib/checker/judge.js').Verdict & { rounds: number, seed: number, serverKills: number, clientKills: number,
- *   connections: number, seconds: number, problems: string[] }} Outcome `problems`: what went wrong beside the four counts
+ *   connections: number, peakBytes: number, seconds: number, problems: string[] }} Outcome `problems`: what went wrong beside the four
+ *   counts; `peakBytes`: the most memory that the server's last life had
  */
 
 /** @param {Outcome} outcome */
@@ -76,6 +77,7 @@ class Run {
   /** @type {ClientProcess[]} */
   #children = [];
   #acks = 0;
+  #peakBytes = 0;
 
   /** @param {{ server: ServerProcess, dir: string, random: () => number, seed: number, users: number }} options */
   constructor({ server, dir, random, seed, users }) {
@@ -135,6 +137,7 @@ class Run {
     const log = [];
     for (const user of this.#users) log.push(...(await readLog(this.#server.url, user)));
     await this.close();
+    this.#peakBytes = this.#server.peakBytes;
     const code = await this.#server.stop();
     if (code !== 0) this.problems.push(`the server ended with ${code} after SIGTERM`);
     for (const { errors } of this.#all()) this.problems.push(...errors);
@@ -153,6 +156,7 @@ class Run {
       serverKills: this.#server.kills,
       clientKills: sum(this.#children.map(({ kills }) => kills)),
       connections: sum(this.#all().map(({ connections }) => connections)),
+      peakBytes: this.#peakBytes,
     };
   }
 

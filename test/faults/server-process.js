@@ -1,6 +1,7 @@
 /** `everyonce serve` as a process of its own that can be killed and started again on the same data and port. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
@@ -58,6 +59,15 @@ export class ServerProcess {
 
   get pid() {
     return this.#child?.pid;
+  }
+
+  /** The most memory that this life of it has had; 0: not known here. */
+  get peakBytes() {
+    try {
+      return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+    } catch {
+      return 0;
+    }
   }
 
   /** Begins to start, without waiting for the port. */

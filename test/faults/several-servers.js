@@ -4,7 +4,8 @@
  * hottest slot moved to another master. The judge at the end wants every message once, in order, unchanged.
  *
  * With `--replicas 1` each master has a replica that an ack waits for; masters are killed for good, and what comes back is
- * the replica of another.
+ * the replica of another. Masters and servers stand still (SIGSTOP), too, for less and for longer than it takes to be replaced,
+ * and every connection to Redis is cut.
  *
  * node test/faults/several-servers.js [--rounds 60] [--seed N] [--users 6] [--replicas 0] [--json]
  */
@@ -20,16 +21,18 @@ import { Participant } from '../../lib/torture/participant.js';
 import { pick, seeded } from '../../lib/torture/random.js';
 import { readHeads, readLog } from '../../lib/torture/read-log.js';
 import { runCommand } from './command.js';
-import { failOver } from './failover.js';
+import { failOver, mastersOf, replicated, standStill } from './failover.js';
 import { freePort, ServerProcess } from './server-process.js';
 
 const group = 'g:everyone';
-const ackMs = 30_000;
+const ackMs = 60_000;
 const drainMs = 90_000;
 
 const faults = ['server', 'bells', 'slot', 'master', 'scripts', 'server', 'server'];
 
-const failovers = ['failover', 'server', 'bells', 'failover', 'scripts'];
+const failovers = ['failover', 'server', 'bells', 'slot', 'still', 'scripts', 'clients', 'pause', 'failover'];
+/** How long a process stands still: a Cluster's master is replaced after two to three seconds. */
+const stillMs = 6_000;
 
 /** @param {any} outcome */
 export const isGood = (outcome) => isClean(outcome) && outcome.problems.length === 0 && outcome.acked > 0;
@@ -65,7 +68,9 @@ export async function runServers({ rounds, seed, users = 6, acks = 150, replicas
     }
     const verdict = await run.end();
     const seconds = Math.round((performance.now() - started) / 100) / 10;
-    return { rounds, seed, kills: servers.reduce((sum, { kills }) => sum + kills, 0), seconds, ...verdict };
+    const kills = servers.reduce((sum, { kills }) => sum + kills, 0);
+    const peakBytes = Math.max(...servers.map((server) => server.peakBytes));
+    return { rounds, seed, kills, peakBytes, seconds, ...verdict, met: run.met };
   } finally {
     await run.close();
     door.close();
@@ -77,6 +82,8 @@ export async function runServers({ rounds, seed, users = 6, acks = 150, replicas
 class Run {
   /** @type {string[]} */
   problems = [];
+  /** How often each fault was done, and masters replaced. @type {Record<string, number>} */
+  met = {};
   #history = new History();
   /** @type {Participant[]} */
   #participants = [];
@@ -141,21 +148,41 @@ class Run {
       await node.start();
     } else if (fault === 'bells') {
       for (const { port } of nodes) await command(port, 'CLIENT KILL TYPE pubsub');
+    } else if (fault === 'clients') {
+      for (const { port } of nodes) await command(port, 'CLIENT KILL TYPE normal SKIPME yes');
+    } else if (fault === 'pause') {
+      const pid = Number(this.servers[pick(this.random, this.servers.length)].pid);
+      process.kill(pid, 'SIGSTOP');
+      await new Promise((resolve) => setTimeout(resolve, this.random() * stillMs));
+      process.kill(pid, 'SIGCONT');
+    } else if (fault === 'still') {
+      if (await standStill(this.cluster, this.random, this.random() * stillMs)) this.#count('failovers');
     } else if (fault === 'scripts') {
       for (const { port } of nodes) await command(port, 'SCRIPT FLUSH');
-    } else if (fault === 'failover') await failOver(this.cluster, this.random);
-    else await this.#moveHottest();
+    } else if (fault === 'failover') {
+      await failOver(this.cluster, this.random);
+      this.#count('failovers');
+    } else await this.#moveHottest();
+    this.#count(fault);
+  }
+
+  /** @param {string} what */
+  #count(what) {
+    this.met[what] = (this.met[what] ?? 0) + 1;
   }
 
   /** The slot of the conversation in which everybody writes goes to the next master. */
   async #moveHottest() {
     const { nodes } = this.cluster;
     await whole(nodes);
-    for (const [i, from] of nodes.entries()) {
+    const masters = await mastersOf(nodes);
+    for (const [i, from] of masters.entries()) {
       const key = await command(from.port, `KEYS *:c:${group}`);
       if (key === '') continue;
       const slot = Number(await command(from.port, `CLUSTER KEYSLOT ${key}`));
-      return moveSlot(slot, from, nodes[(i + 1) % nodes.length]);
+      await moveSlot(slot, from, masters[(i + 1) % masters.length]);
+      // Redis moves keys without waiting for the new master's replicas: a master that died now would take them along.
+      return replicated(nodes);
     }
     throw new Error(`no master has ${group}`);
   }
