@@ -57,7 +57,10 @@ export async function runMocha(folder, onLine) {
     }),
   );
   const sum = (/** @type {'passed' | 'failed'} */ name) => outcomes.reduce((all, one) => all + one[name], 0);
+  // Of tests that can't run here (test/support/left-out.js).
+  const leftOut = outcomes.flatMap(({ output }) => output.match(/^left out: .*$/gm) ?? []);
   return {
+    remark: leftOut.join('; '),
     passed: sum('passed'),
     failed: sum('failed'),
     output: outcomes.map(({ output }) => output).join('\n'),

@@ -6,9 +6,10 @@ import assert from 'node:assert/strict';
 import { START_MS } from '../idempotency/support/databases.js';
 import { judgedRun } from './idempotency/judged-run.js';
 import { WAYS } from './idempotency/ways.js';
+import { chosenSeed } from '../support/seed.js';
 
 const LONG = Boolean(process.env.EVERYONCE_LONG);
-const SEED = Number(process.env.EVERYONCE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const SEED = chosenSeed();
 const SIZE = LONG
   ? { keys: Number(process.env.EVERYONCE_KEYS ?? 10_000), processes: 8, kills: 40 }
   : // So few keys that a naive form could come through by luck, if it failed as rarely as in a long run.

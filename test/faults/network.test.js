@@ -1,6 +1,6 @@
 // A real server process that stands still, and connections of which only one side, or none, knows that they are over.
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
+import { printedSeed } from '../support/seed.js';
 import { Troubled } from './troubled.js';
 
 const rounds = process.env.EVERYONCE_LONG ? 40 : 1;
@@ -14,7 +14,7 @@ describe('a network in trouble', function () {
   this.timeout(process.env.EVERYONCE_LONG ? 900_000 : 60_000);
 
   beforeEach(async () => {
-    run = new Troubled({ seed: Number(process.env.SEED ?? randomInt(2 ** 31)) });
+    run = new Troubled({ seed: printedSeed() });
     await run.begin();
   });
   afterEach(() => run.close());

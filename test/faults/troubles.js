@@ -99,7 +99,7 @@ export async function runTroubles({ rounds, seed, progress = () => {} }) {
     const fullAt = small ? 1 + pick(random, rounds) : 0;
     for (let round = 1; round <= rounds; round++) {
       await troubled.moreAcks(20 + pick(random, 200));
-      const name = round === fullAt ? 'full' : kinds[(round - 1 < kinds.length ? round - 1 : pick(random, kinds.length))];
+      const name = round === fullAt ? 'full' : kinds[round - 1 < kinds.length ? round - 1 : pick(random, kinds.length)];
       await troubles[name](run);
       met[name] = (met[name] ?? 0) + 1;
       progress(`round ${round} of ${rounds}: ${name}, ${troubled.acks} acked`);

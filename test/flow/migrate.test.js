@@ -1,15 +1,16 @@
 // A store is moved from a data directory to Redis, and its clients notice nothing.
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { Client, FileOutbox } from '../../lib/index.js';
+import { pick, seeded } from '../../lib/torture/random.js';
 import { emptyCluster, migrate, migrateTo, run, start, stoppingProxy } from './support/migrating.js';
 import { RawClient, login } from './support/raw-client.js';
 import { liveRandomly, lookAtAll } from './support/random-history.js';
 import { startRedis } from './support/redis.js';
 import { cleanUp, makeDirectory, onCleanUp } from './support/servers.js';
+import { printedSeed } from '../support/seed.js';
 
 const DM = 'dm:alice:bob';
 const places = { 'a single Redis': async () => [(await startRedis()).url], 'a Cluster': emptyCluster };
@@ -69,8 +70,7 @@ describe('flow: migrate', function () {
 
   for (const [name, place] of Object.entries(places)) {
     it(`to ${name}: whatever can be seen and asked is the same there`, async () => {
-      const seed = Number(process.env.SEED ?? randomInt(2 ** 31));
-      console.log(`    seed ${seed}`);
+      const seed = printedSeed();
       const data = join(makeDirectory(), 'data');
       const first = await start({ data, retention: { messages: 60, everyMs: 100 } });
       const known = await liveRandomly(first, seed, 100);
@@ -156,7 +156,8 @@ describe('flow: migrate', function () {
     const wanted = await dump(whole.url);
     const half = await startRedis();
     // Of about 700 kB that it writes.
-    for (const bytes of [3_000, randomInt(10_000, 200_000), randomInt(200_000, 600_000)]) {
+    const random = seeded(printedSeed());
+    for (const bytes of [3_000, 10_000 + pick(random, 190_000), 200_000 + pick(random, 400_000)]) {
       console.log(`    killed behind ${bytes} bytes`);
       const proxy = await stoppingProxy(half.port, bytes);
       const { child, ended } = run('migrate', '--from', data, '--to', proxy.url, '--yes');

@@ -34,7 +34,7 @@ export async function judgedRun(way, { keys: count, processes, kills, seed, thro
   const db = await databases[WAYS[way].kind](keys);
   try {
     const run = { way, address: db.address, deliveries, processes, inFlight: IN_FLIGHT, kills };
-    const { results, failures, kills: killed } = await killRun({ ...run, throwRate, random });
+    const { results, failures, kills: killed } = await killRun({ ...run, throwRate, seed, random });
     const effects = await db.effects();
     const distinct = new Set(effects);
     return {

@@ -17,11 +17,12 @@ const gone = () => {};
  * @param {number} run.inFlight deliveries that a process works on at once
  * @param {number} run.kills processes that are killed with SIGKILL in the middle of their work, spread over the run
  * @param {number} run.throwRate at each point where a program may fail
+ * @param {number} run.seed of what throws where
  * @param {() => number} run.random
  * @returns {Promise<{ results: Map<string, Set<unknown>>, failures: Map<string, number>, kills: number }>}
  */
-export async function killRun({ way, address, deliveries, processes, inFlight, kills, throwRate, random }) {
-  const waiting = deliveries.map((key, delivery) => ({ key, delivery }));
+export async function killRun({ way, address, deliveries, processes, inFlight, kills, throwRate, seed, random }) {
+  const waiting = deliveries.map((key, delivery) => ({ key, delivery, tries: 0 }));
   const results = new Map(deliveries.map((key) => [key, new Set()]));
   const failures = new Map();
   const workers = new Set();
@@ -33,12 +34,13 @@ export async function killRun({ way, address, deliveries, processes, inFlight, k
   const feed = (worker) => {
     while (worker.ready && worker.open.size < inFlight && waiting.length > 0) {
       const next = waiting.shift();
+      next.tries += 1;
       worker.open.set(next.delivery, next);
       worker.child.send(next, gone);
     }
   };
   const start = () => {
-    const orders = JSON.stringify({ way, address, throwRate });
+    const orders = JSON.stringify({ way, address, throwRate, seed });
     const child = fork(CHILD, [orders], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const worker = { child, open: new Map(), ready: false };
     workers.add(worker);

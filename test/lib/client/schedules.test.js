@@ -5,11 +5,12 @@
 import assert from 'node:assert/strict';
 import { seeded } from './fake/clock.js';
 import { makeWorld } from './fake/world.js';
+import { chosenSeed } from '../../support/seed.js';
 
 const DM = 'dm:alice:bob';
 const GROUP = 'g:all';
 const SEEDS = Number(process.env.EVERYONCE_SEEDS ?? 10);
-const FIRST_SEED = Number(process.env.EVERYONCE_SEED ?? 1);
+const FIRST_SEED = chosenSeed();
 
 const key = (m) => `${m.from}/${m.device}/${m.id}`;
 

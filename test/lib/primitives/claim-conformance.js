@@ -1,6 +1,7 @@
 // What every store of claims must do (semantics a-2), row by row and under contention. A store's test file calls
 // `claimConformance` with how to open one.
 import assert from 'node:assert/strict';
+import { chosenSeed } from '../../support/seed.js';
 
 /**
  * @typedef {object} Opened
@@ -236,7 +237,7 @@ export function claimConformance(name, open) {
 
     it('keeps one owner through random acts of several, as a naive model says', async function () {
       if (!advance) return;
-      const seed = Number(process.env.EVERYONCE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+      const seed = chosenSeed();
       const random = mulberry(seed);
       const model = { state: 'none', owner: '', fence: 0, lapsed: false };
       for (let step = 0; step < 150; step++) {

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Dedup } from '../../../lib/primitives/dedup.js';
 import { cleanUp, closing, makeDirectory, withClock } from './support.js';
+import { chosenSeed } from '../../support/seed.js';
 
-const seed = Number(process.env.EVERYONCE_SEED ?? 1);
+const seed = chosenSeed();
 
 /** @param {Partial<ConstructorParameters<typeof Dedup>[0]>} [options] */
 const open = (options) => closing(new Dedup({ store: { memory: true }, windowMs: 1000, ...options }));

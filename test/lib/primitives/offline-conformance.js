@@ -1,8 +1,9 @@
 // What every OfflineStore must do (semantics f), against a naive list.
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { chosenSeed } from '../../support/seed.js';
 
-const seed = Number(process.env.EVERYONCE_SEED ?? 1);
+const seed = chosenSeed();
 
 /**
  * @param {string} name

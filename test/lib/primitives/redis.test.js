@@ -16,9 +16,10 @@ import { claimConformance } from './claim-conformance.js';
 import { offlineConformance } from './offline-conformance.js';
 import { cleanUp, closing, onCleanUp } from './support.js';
 import { PLACES } from './support/on-redis.js';
+import { chosenSeed } from '../../support/seed.js';
 
 const run = promisify(execFile);
-const seed = Number(process.env.EVERYONCE_SEED ?? 1);
+const seed = chosenSeed();
 const SEQUENCER = new URL('../../../lib/primitives/sequencer.js', import.meta.url).href;
 
 for (const [title, open] of Object.entries(PLACES)) {

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { SegmentIds } from '../../../lib/primitives/segment-ids.js';
 import { MAX_STEP, SegmentBuffer } from '../../../lib/primitives/segments/buffer.js';
 import { cleanUp, closing, makeDirectory } from './support.js';
+import { chosenSeed } from '../../support/seed.js';
 
-const seed = Number(process.env.EVERYONCE_SEED ?? 1);
+const seed = chosenSeed();
 const MINUTE = 60_000;
 
 /** A loader whose segments come when the test says so. */

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Sequencer } from '../../../lib/primitives/sequencer.js';
 import { cleanUp, closing, makeDirectory } from './support.js';
+import { chosenSeed } from '../../support/seed.js';
 
-const seed = Number(process.env.EVERYONCE_SEED ?? 1);
+const seed = chosenSeed();
 
 describe('Sequencer', () => {
   afterEach(cleanUp);

@@ -1,8 +1,9 @@
 // Long random runs by fast-check: many steps on one object and on its naive model.
 import fc from 'fast-check';
+import { chosenSeed } from '../../../support/seed.js';
 
 /** Repeat a failed run with EVERYONCE_SEED=<the seed it printed>. */
-const seed = Number(process.env.EVERYONCE_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const seed = chosenSeed();
 
 /**
  * Runs `check(steps)` on lists of random steps, some 10^5 steps in all; what fails is printed with its seed.
