@@ -31,7 +31,7 @@ everyonce backup --data DIR --to DIR2      copy the store, of a running server o
 everyonce inspect --data DIR [CONVERSATION] [--json]   show what the store holds
 
 everyonce migrate --from DIR --to URL[,URL…] [options]   move a stopped server's store to Redis, and read it back
-  --durability replicas=N  so many replicas have all of it, too (0)
+  --durability replicas=N  so many replicas have all of it, too (one, where a master has any in step)
   --redis-ca FILE and so on, as above, where URL is rediss://
   --dedup-window MS     the server's dedup.windowMs (${DEFAULTS.dedupWindowMs})
   --yes                 without being asked

@@ -117,10 +117,12 @@ export function readMigrateFlags(args) {
   if (to === undefined) bad('to', 'given: the Redis to move to, like redis://127.0.0.1:6379');
   const place = /** @type {{ nodes: string[] }} */ (readRedisFlags({ ...values, redis: to }));
   const { nodes } = place;
-  const replicas = /^replicas=(\d{1,2})$/.exec(values.durability ?? 'replicas=0')?.[1];
-  if (replicas === undefined) bad('durability', 'replicas=N, as of serve');
-  const { tls } = readRedis(place, { replicas: Number(replicas) }) ?? {}; // refuses what is none
-  const redis = { nodes, tls, replicas: Number(replicas), replicaTimeoutMs: REPLICA_TIMEOUT_MS };
+  const digits = /^replicas=(\d{1,2})$/.exec(values.durability ?? 'replicas=0')?.[1];
+  if (digits === undefined) bad('durability', 'replicas=N, as of serve');
+  // Where nothing is said one replica of each master that has any.
+  const replicas = values.durability === undefined ? undefined : Number(digits);
+  const { tls } = readRedis(place, { replicas: Number(digits) }) ?? {}; // refuses what is none
+  const redis = { nodes, tls, replicas, replicaTimeoutMs: REPLICA_TIMEOUT_MS };
   const window = values['dedup-window'] ?? String(DEFAULTS.dedupWindowMs);
   const dedupWindowMs = /^\d{1,11}$/.test(window) ? Number(window) : NaN;
   if (!(dedupWindowMs >= 1000 && dedupWindowMs <= 31_536_000_000)) {

@@ -179,7 +179,7 @@ const BUILT = new URL('../../build/Release/everyonce.node', import.meta.url);
  */
 
 /**
- * @typedef {new (options: { data: string, nodes: string[], cluster?: boolean, replicas: number, replicaTimeoutMs: number,
+ * @typedef {new (options: { data: string, nodes: string[], cluster?: boolean, replicas?: number, replicaTimeoutMs: number,
  *   dedupWindowMs: number }) => Migration} MigrationConstructor
  */
 

@@ -48,12 +48,13 @@ MigrationObject::MigrationObject(const Napi::CallbackInfo& info)
   int64_t replicas = 0;
   int64_t replica_timeout_ms = 0;
   MigrationOptions options;
-  if (!ReadNumber(object, "replicas", 0, 10, &replicas) ||
+  const bool asks_replicas = !object.Get("replicas").IsUndefined();
+  if ((asks_replicas && !ReadNumber(object, "replicas", 0, 10, &replicas)) ||
       !ReadNumber(object, "replicaTimeoutMs", 1, 600000, &replica_timeout_ms) ||
       !ReadNumber(object, "dedupWindowMs", 1000, 31536000000, &options.window_ms)) {
     return;
   }
-  options.replicas = static_cast<uint32_t>(replicas);
+  if (asks_replicas) options.replicas = static_cast<uint32_t>(replicas);
   options.replica_timeout_ms = static_cast<uint32_t>(replica_timeout_ms);
   options.client.seeds = addon.redis;
   options.client.cluster = addon.redis_cluster;

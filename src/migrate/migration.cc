@@ -13,12 +13,6 @@ namespace {
 
 constexpr size_t kCallsUnderWay = 2000;
 constexpr size_t kBytesUnderWay = size_t{4} << 20;
-constexpr uint32_t kTriesInOrder = 100'000;
-
-int64_t UnixMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 std::string TextOf(const RedisReply& reply, size_t index) {
   return index < reply.elements.size() ? reply.elements[index].text : std::string();
@@ -31,13 +25,25 @@ Migration::Migration(uv_loop_t* loop, std::unique_ptr<RocksKv> store, MigrationO
       options_(std::move(options)),
       client_(loop, options_.client),
       reader_(store_.get(), options_.window_ms, store_->restored()),
-      keys_estimate_(store_->stats().keys_estimate) {}
+      keys_estimate_(store_->stats().keys_estimate),
+      timer_(new uv_timer_t) {
+  uv_timer_init(loop, timer_);
+  timer_->data = this;
+}
 
 Migration::~Migration() { Close(); }
+
+int64_t Migration::UnixMs() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 void Migration::Close() {
   if (closed_) return;
   closed_ = true;
+  uv_close(reinterpret_cast<uv_handle_t*>(timer_),
+           [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
+  timer_ = nullptr;
   client_.Close();
   End({"CLOSED", "it was broken off"});
   store_.reset();  // nothing reads it any more, and the next one may want it at once
@@ -55,7 +61,7 @@ void Migration::Fail(const RedisStatus& status) { End({std::string(RedisCodeName
 void Migration::Ask(const std::string& key, const std::vector<std::string>& command,
                     std::function<void(const RedisResult& result)> took) {
   client_.Command(SlotOfKey(key), command, true, [this, took = std::move(took)](const RedisResult& result) {
-    if (closed_ || !done_) return;
+    if (IsOver()) return;
     if (!result.status.ok()) return Fail(result.status);
     took(result);
   });
@@ -66,7 +72,7 @@ void Migration::Run(std::function<void(MigrationEnd end)> done) {
   Status status = store_->Fingerprint(&source_);
   if (!status.ok()) return End({std::string(CodeName(status.code)), status.message});
   client_.Describe([this](const RedisStatus& described, const ServerInfo&) {
-    if (closed_ || !done_) return;
+    if (IsOver()) return;
     if (!described.ok()) return Fail(described);
     CheckMark();
   });
@@ -81,7 +87,7 @@ void Migration::CheckMark() {
     if (state.empty()) return CheckEmpty(0, "0");
     if (state == "moving" && source == source_) {
       resumed_ = true;
-      return Walk(MigrationStep::kWriting);
+      return Mark();
     }
     if (state == "moving") {
       return End({"MIGRATION_REFUSED",
@@ -104,7 +110,7 @@ void Migration::CheckEmpty(size_t master, const std::string& cursor) {
   if (slot == kRedisSlots) return CheckEmpty(master + 1, "0");  // it serves nothing
   client_.Command(slot, {"SCAN", cursor, "MATCH", "eo:*", "COUNT", "1000"}, true,
                   [this, master](const RedisResult& result) {
-                    if (closed_ || !done_) return;
+                    if (IsOver()) return;
                     if (!result.status.ok()) return Fail(result.status);
                     if (result.reply.elements.size() != 2) {
                       return Fail({RedisCode::kProtocol, "a reply to SCAN that is none"});
@@ -112,16 +118,17 @@ void Migration::CheckEmpty(size_t master, const std::string& cursor) {
                     const RedisReply& keys = result.reply.elements[1];
                     if (!keys.elements.empty()) {
                       return End({"MIGRATION_REFUSED", "there is something of everyonce in that Redis already (" +
-                                                           keys.elements[0].text + "): choose another one"});
+                                                           keys.elements[0].text +
+                                                           "): choose another one, or remove the keys eo:*"});
                     }
                     const std::string next = TextOf(result.reply, 0);
                     next == "0" ? CheckEmpty(master + 1, "0") : CheckEmpty(master, next);
                   });
 }
 
+// It must not be lost when all else is there.
 void Migration::Mark() {
-  Ask(MigrationKey(), {"HSET", MigrationKey(), "state", "moving", "source", source_, "at", std::to_string(UnixMs())},
-      [this](const RedisResult&) { Walk(MigrationStep::kWriting); });
+  SetMark("moving", [this] { Secure([this] { Walk(MigrationStep::kWriting); }); });
 }
 
 // --- writing all of it, then reading it back ---
@@ -135,9 +142,9 @@ void Migration::Walk(MigrationStep step) {
 }
 
 void Migration::Pump() {
-  if (pumping_ || closed_ || !done_) return;
+  if (pumping_ || IsOver()) return;
   pumping_ = true;
-  while (done_ && under_way_ < kCallsUnderWay && bytes_under_way_ < kBytesUnderWay) {
+  while (!IsOver() && under_way_ < kCallsUnderWay && bytes_under_way_ < kBytesUnderWay) {
     if (calls_.empty()) {
       if (all_read_) break;
       Status status = reader_.Slice(&calls_, &all_read_);
@@ -147,8 +154,8 @@ void Migration::Pump() {
     Send(std::make_shared<const TargetCall>(calls_.Take()));
   }
   pumping_ = false;
-  if (!done_ || !all_read_ || !calls_.empty() || under_way_ > 0) return;
-  step_ == MigrationStep::kWriting ? WaitForReplicas() : Finish();
+  if (IsOver() || !all_read_ || !calls_.empty() || under_way_ > 0) return;
+  step_ == MigrationStep::kWriting ? ReadBack() : Finish();
 }
 
 void Migration::Send(CallPointer call) {
@@ -157,7 +164,7 @@ void Migration::Send(CallPointer call) {
   ++under_way_;
   bytes_under_way_ += call->bytes;
   if (!writing) return SendRead(call);
-  if (call->kind == TargetKind::kLog) return SendLog(call, 0);
+  if (call->kind == TargetKind::kLog) return SendLog(call);
   const auto sent = [this, call](const RedisResult& result) { Sent(call, result); };
   if (call->kind == TargetKind::kCounter) {
     return client_.RunScript(*FindLuaScript("migrate_counter"), {call->key}, call->items, sent);
@@ -168,7 +175,7 @@ void Migration::Send(CallPointer call) {
   const uint16_t slot = SlotOfKey(call->key);
   const std::string at = std::to_string(call->expires_ms);
   client_.Command(slot, WriteCommand(*call), true, [this, call, slot, at, sent](const RedisResult& result) {
-    if (closed_ || !done_) return;
+    if (IsOver()) return;
     if (!result.status.ok()) return Fail(result.status);
     // At the latest of what the key is told: where it has no expiry, GT would keep that.
     client_.Command(slot, {"PEXPIREAT", call->key, at, "NX"}, true, [](const RedisResult&) {});
@@ -176,31 +183,50 @@ void Migration::Send(CallPointer call) {
   });
 }
 
-// Two calls for one log may overtake each other while its slot moves.
-void Migration::SendLog(const CallPointer& call, uint32_t tries) {
+// Two calls for one log may overtake each other while its slot moves: the later one waits for those before. Where there
+// are none, what lies before was written and is gone.
+void Migration::SendLog(const CallPointer& call) {
+  const auto log = logs_.try_emplace(call->key).first;
+  const uint64_t seq = std::stoull(call->items[1]);
+  log->second[seq] = {call, false};
+  const bool is_first = log->second.begin()->first == seq;
   client_.RunScript(*FindLuaScript("migrate_log"), {call->key}, call->items,
-                    [this, call, tries](const RedisResult& result) {
-                      if (closed_ || !done_) return;
-                      if (result.status.ok() && result.reply.text == "GAP") {
-                        if (tries < kTriesInOrder) return SendLog(call, tries + 1);
-                        return End({"MIGRATION_FAILED", call->key + " lacks messages that were written: the same again "
-                                                                    "writes them once more"});
-                      }
+                    [this, call, is_first](const RedisResult& result) {
+                      if (IsOver()) return;
+                      if (result.status.ok() && result.reply.text == "GAP") return LogGap(call, is_first);
+                      if (result.status.ok()) LogWritten(call);
                       Sent(call, result);
                     });
 }
 
+void Migration::LogGap(const CallPointer& call, bool was_first) {
+  if (was_first) return Lost(call->key + " lacks messages that were written");
+  auto& calls = logs_[call->key];
+  const auto own = calls.find(std::stoull(call->items[1]));
+  if (own == calls.begin()) return SendLog(call);  // those before it have been answered meanwhile
+  own->second.is_waiting = true;
+}
+
+void Migration::LogWritten(const CallPointer& call) {
+  const auto log = logs_.find(call->key);
+  log->second.erase(std::stoull(call->items[1]));
+  if (log->second.empty()) {
+    logs_.erase(log);
+  } else if (log->second.begin()->second.is_waiting) {
+    SendLog(log->second.begin()->second.call);
+  }
+}
+
 void Migration::Sent(const CallPointer& call, const RedisResult& result) {
-  if (closed_ || !done_) return;
+  if (IsOver()) return;
   if (!result.status.ok()) return Fail(result.status);
-  links_.insert(result.link);
   Answered(call);
 }
 
 void Migration::SendRead(const CallPointer& call) {
   Ask(call->key, ReadCommand(*call), [this, call](const RedisResult& result) {
     if (IsWritten(*call, result.reply, UnixMs())) return Answered(call);
-    End({"MIGRATION_FAILED", call->key + " does not hold what was written to it: the same again writes it once more"});
+    Lost(call->key + " does not hold what was written to it");
   });
 }
 
@@ -208,26 +234,6 @@ void Migration::Answered(const CallPointer& call) {
   --under_way_;
   bytes_under_way_ -= call->bytes;
   Pump();
-}
-
-void Migration::WaitForReplicas() {
-  if (options_.replicas == 0 || links_.empty()) return Walk(MigrationStep::kReading);
-  auto left = std::make_shared<size_t>(links_.size());
-  for (const uint64_t link : std::exchange(links_, {})) {
-    client_.WaitForReplicas(link, options_.replicas, options_.replica_timeout_ms, [this, left](RedisStatus status) {
-      if (closed_ || !done_) return;
-      if (!status.ok()) return Fail(status);
-      if (--*left == 0) Walk(MigrationStep::kReading);
-    });
-  }
-}
-
-void Migration::Finish() {
-  Ask(MigrationKey(), {"HSET", MigrationKey(), "state", "moved", "at", std::to_string(UnixMs())},
-      [this](const RedisResult&) {
-        step_ = MigrationStep::kDone;
-        End({});
-      });
 }
 
 }  // namespace everyonce

@@ -51,5 +51,6 @@ std::string UserIndexKey(std::string_view user) { return Prefix(RedisPartitionOf
 std::string UserDevicesKey(std::string_view user) { return Prefix(RedisPartitionOf(user)).append("d:").append(user); }
 std::string WorkersKey() { return "eo:{workers}:leases"; }
 std::string MigrationKey() { return "eo:{migration}:state"; }
+std::string MigrationBarrierKey(uint32_t index) { return "eo:{migration" + std::to_string(index) + "}:barrier"; }
 
 }  // namespace everyonce

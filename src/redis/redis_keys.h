@@ -87,5 +87,7 @@ std::string UserDevicesKey(std::string_view user);
 std::string WorkersKey();
 // A hash: what `everyonce migrate` moves here. `state` moving | moved, `source` the store, `at` Unix ms.
 std::string MigrationKey();
+// Of any slot, by its index: written and removed to know how far replicas are (Migration::Secure).
+std::string MigrationBarrierKey(uint32_t index);
 
 }  // namespace everyonce

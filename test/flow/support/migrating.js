@@ -64,36 +64,39 @@ export async function emptyCluster() {
 /**
  * Stands before a Redis and passes on so many bytes of what it is told; then nothing more until it is to go on.
  *
- * @param {number} port
+ * @param {number | (() => number)} port asked for with each connection
  * @param {number} bytes
- * @param {string} [before] stops before this word, too
- * @returns {Promise<{ url: string, stuck: Promise<void>, goOn: () => void }>} `stuck` when there was more
+ * @param {string} [before] stops before this word, too; the first time
+ * @returns {Promise<{ url: string, stuck: Promise<void>, goOn: (bytes?: number) => void }>} `stuck` when there was more;
+ *   `goOn` for so many more, or for good
  */
 export async function stoppingProxy(port, bytes, before) {
   let left = bytes;
   /** @type {() => void} */
   let stop = () => {};
-  const stuck = new Promise((resolve) => (stop = () => resolve(undefined)));
+  const wait = () => new Promise((resolve) => (stop = () => resolve(undefined)));
   const sockets = new Set();
-  /** @type {(() => void)[]} */
+  /** @type {[import('node:net').Socket, Buffer][]} */
   const kept = [];
+  const pass = (far, chunk) => {
+    const at = before === undefined ? -1 : chunk.indexOf(before);
+    if (at >= 0) left = Math.min(left, at);
+    const passed = Math.min(chunk.length, Math.max(0, left));
+    if (passed > 0) far.write(chunk.subarray(0, passed));
+    if (passed < chunk.length) kept.push([far, chunk.subarray(passed)]);
+    left -= chunk.length;
+    if (left < 0) stop();
+  };
   const proxy = createTcpServer((near) => {
-    const far = connect(port, '127.0.0.1');
+    const far = connect(typeof port === 'function' ? port() : port, '127.0.0.1');
     for (const socket of [near, far]) {
       sockets.add(socket);
       socket.on('error', () => {});
     }
-    near.on('data', (chunk) => {
-      const at = before === undefined ? -1 : chunk.indexOf(before);
-      if (at >= 0) left = Math.min(left, at);
-      const passed = Math.min(chunk.length, Math.max(0, left));
-      far.write(chunk.subarray(0, passed));
-      if (passed < chunk.length) kept.push(() => far.write(chunk.subarray(passed)));
-      left -= chunk.length;
-      if (left < 0) stop();
-    });
+    near.on('data', (chunk) => pass(far, chunk));
     far.pipe(near);
     near.on('close', () => far.destroy());
+    far.on('close', () => near.destroySoon());
   });
   proxy.listen(0, '127.0.0.1');
   await once(proxy, 'listening');
@@ -102,10 +105,13 @@ export async function stoppingProxy(port, bytes, before) {
     proxy.close();
   });
   const { port: own } = /** @type {import('node:net').AddressInfo} */ (proxy.address());
-  const goOn = () => {
+  const door = { url: `redis://127.0.0.1:${own}`, stuck: wait(), goOn };
+  return door;
+
+  function goOn(more = Infinity) {
     before = undefined;
-    left = Infinity;
-    for (const write of kept) write();
-  };
-  return { url: `redis://127.0.0.1:${own}`, stuck, goOn };
+    left = more;
+    door.stuck = wait();
+    for (const [far, chunk] of kept.splice(0)) pass(far, chunk);
+  }
 }
