@@ -150,7 +150,10 @@ describe('flow: migrate, past masters that are lost', function () {
     process.kill(pid, 'SIGSTOP');
     try {
       const why = /0 of 1 replicas have it in time \(--durability replicas=0 waits for none\)/;
-      await assert.rejects(move(), (/** @type {any} */ error) => error.code === 'MIGRATION_FAILED' && why.test(error.message));
+      await assert.rejects(
+        move(),
+        (/** @type {any} */ error) => error.code === 'MIGRATION_FAILED' && why.test(error.message),
+      );
       assert.equal(await other.link.hget('eo:{migration}:state', 'state'), 'moving');
       assert.equal((await move(0)).conversations, CONVS.length + 1);
     } finally {
