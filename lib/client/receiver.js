@@ -81,8 +81,12 @@ export class Receiver {
     this.user = welcome.user;
     this.#connection += 1;
     this.#pageLimit = Number.isSafeInteger(welcome.limits.page) && welcome.limits.page > 0 ? welcome.limits.page : 200;
-    // What was not brought yet is judged by the resume that follows.
-    for (const place of welcome.convs) if (!this.#unjudged(place?.conv)) this.#place(place);
+    for (const place of welcome.convs) {
+      // Own messages stand above every position that is brought; what was acked on connections before this one is known here.
+      if (typeof place?.conv === 'string') this.host.lost(place.conv, place.epoch, place.head);
+      // What was not brought yet is judged by the resume that follows.
+      if (!this.#unjudged(place?.conv)) this.#place(place);
+    }
     for (const [conv, seq] of this.#reads) this.#writeRead(conv, seq);
     this.#reads.clear();
     void this.#bringRest();
@@ -228,7 +232,10 @@ export class Receiver {
   /** @param {Packet} packet */
   onEpoch({ conv, epoch, keep }) {
     const inbox = this.#inboxes.get(conv);
-    if (!inbox?.placed) return this.learn(conv);
+    if (!inbox?.placed) {
+      this.host.lost(conv, epoch, keep);
+      return this.learn(conv);
+    }
     if (epoch < inbox.epoch) return;
     this.#void(conv, epoch, keep);
     inbox.advance();

@@ -65,13 +65,14 @@ LogCounters EmbeddedLog::counters() const {
 }
 
 Status EmbeddedLog::Readable() {
-  NoticeOthers();
+  NoticeFailure();
   if (failed_ && context_->kv().stale()) return TryRecover(context_->now_ms());
   return failed_ ? Status::Error(Code::kUnavailable, "the store has failed and is being recovered") : Status::Ok();
 }
 
-// Another user of the same store failed to write or has opened it again: what is cached here may not have survived.
-void EmbeddedLog::NoticeOthers() {
+// A write outside of a group has failed (an epoch that a read had to begin, a slice of tidying), or another user of the
+// same store failed to write or has opened it again: what is cached here may not have survived.
+void EmbeddedLog::NoticeFailure() {
   if (failed_ || !context_->kv().stale()) return;
   failed_ = true;
   tried_ = false;
@@ -101,7 +102,7 @@ Status EmbeddedLog::WriteGroup() {
 }
 
 void EmbeddedLog::Commit(const std::vector<Command>& group, int64_t now_ms, CommitDone done) {
-  NoticeOthers();
+  NoticeFailure();
   Status status = failed_ ? TryRecover(now_ms) : Status::Ok();
   if (status.ok() && now_ms > Snowflake::kMaxMs - kClockMarginMs) {
     status = Status::Error(Code::kUnavailable, "the clock is beyond what message ids can hold");
@@ -204,7 +205,7 @@ size_t EmbeddedLog::SweepTokens(int64_t now_ms, size_t max_keys) {
 
 size_t EmbeddedLog::Sweep(Space space, const Forgettable& forgettable, int64_t now_ms, size_t max_keys,
                           std::string* from) {
-  NoticeOthers();
+  NoticeFailure();
   if (failed_ || max_keys == 0) return 0;
   context_->AdvanceClock(now_ms);
   WriteBatch batch;

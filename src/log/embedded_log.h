@@ -77,7 +77,7 @@ class EmbeddedLog final : public Log {
   explicit EmbeddedLog(std::unique_ptr<LogContext> context);
   Status TryRecover(int64_t now_ms);
   Status WriteGroup();
-  void NoticeOthers();
+  void NoticeFailure();
   Status Readable();
   using Forgettable = std::function<bool(std::string_view value, int64_t now_ms)>;
   size_t Sweep(Space space, const Forgettable& forgettable, int64_t now_ms, size_t max_keys, std::string* from);

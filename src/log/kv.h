@@ -73,8 +73,9 @@ class Kv {
   // Much was removed from `space`: gives its room back soon, in the background. A hint; returns at once.
   virtual void GiveBack(Space space) { (void)space; }
 
-  // Where several use one store (shared_kv.h): true when another of them has failed to write or has opened it again.
-  // What this user has cached may then be gone, and everything but Recover() is refused (kUnavailable).
+  // True after a write that has failed, until Recover(); where several use one store (shared_kv.h), also when another
+  // of them has failed to write or has opened it again. What this user has cached may then be gone, and everything but
+  // Recover() is refused (kUnavailable).
   virtual bool stale() const { return false; }
 
   // What an ack may claim after Write(sync = true): true for disk, false for memory.

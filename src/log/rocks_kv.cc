@@ -196,6 +196,7 @@ Status RocksKv::Fingerprint(std::string* text) const {
   return FromRocksStatus(read, impl_->options.dir, "reading its name");
 }
 
+bool RocksKv::stale() const { return !impl_->Usable().ok(); }
 bool RocksKv::durable() const { return impl_->options.fsync; }
 uint64_t RocksKv::syncs() const { return impl_->syncs; }
 const std::string& RocksKv::dir() const { return impl_->options.dir; }

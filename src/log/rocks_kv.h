@@ -55,6 +55,7 @@ class RocksKv final : public Kv {
   // An empty `to` means the end of the space.
   Status Scan(Space space, std::string_view from, std::string_view to, bool reverse, const Visitor& visit) override;
   void GiveBack(Space space) override;
+  bool stale() const override;
   bool durable() const override;
   uint64_t syncs() const override;
 

@@ -63,16 +63,17 @@ export class Device {
    * The same installation from an old copy of its outbox, or, where there is none, with nothing left. For the judge it is another
    * device: nobody answers for what the old one alone knew.
    *
+   * @param {boolean} [told] the server learns at once that the old one is over
    * @returns {Device}
    */
-  goBack() {
-    this.kill(false);
+  goBack(told = true) {
+    this.kill(false, told);
     if (this.saved === null) this.#places.clear();
     this.#world.lost.add(this.label);
     this.#world.trace.count(this.saved ? 'old outbox' : 'wiped outbox');
     const disk = Object.assign(new Disk(), this.saved);
-    const [first, generation = '0'] = this.label.split('~');
-    const label = `${first}~${Number(generation) + 1}`;
+    const [first, generation = '0'] = this.label.split('_');
+    const label = `${first}_${Number(generation) + 1}`;
     const except = [this.label, ...this.except];
     const device = new Device(this.#world, this.user, label, this.convs, {
       disk,
@@ -203,6 +204,8 @@ export class Device {
       (ack) => this.life === life && this.client && this.#record('ack', { conv, id, ...ack }),
       (error) => {
         if (this.life !== life || !this.client || UNDECIDED.has(error.code)) return;
+        // What no server would take was never under way, and a load of such messages shows nothing.
+        if (error.code === 'INVALID_ARGUMENT') this.#world.errors.push(`${this.label}: ${error.message}`);
         this.#record('nack', { conv, id, code: error.code });
       },
     );

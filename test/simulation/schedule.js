@@ -83,7 +83,9 @@ async function act(world, chance) {
     if (chance() < 0.7) await world.backUp();
     else await world.goBack();
   } else if (world.kind === 'outboxes' && chance() < 0.05) {
-    if (chance() < 0.6) device.save();
+    const what = chance();
+    if (what < 0.4) device.save();
+    else if (what < 0.65) await world.copyOutbox(device, chance);
     else await world.swapOutbox(device, chance() * 1_000);
   } else if (dice < 0.48) {
     for (let i = 1 + chance() * 8; i > 0; i--) device.send(pick(device.convs));

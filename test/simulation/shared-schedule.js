@@ -56,6 +56,7 @@ export async function actShared(world, chance) {
   else if (dice < 0.84) server.clockOffsetMs += (chance() - 0.5) * 20_000;
   else if (dice < 0.86) network.throttled.set(device.label, 200 + chance() * 2_000);
   else if (dice < 0.88) network.throttled.clear();
+  else if (dice < 0.885) await world.copyOutbox(device, chance);
   else await clock.advance(chance() * 5_000);
   await clock.advance(chance() * 300);
 }

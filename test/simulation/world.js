@@ -111,6 +111,30 @@ export class World {
     other.start();
   }
 
+  /**
+   * An installation is copied, goes on, and then the copy takes its place, as where a phone's backup is restored: what the
+   * copy sends next has numbers that were used.
+   *
+   * @param {Device} device
+   * @param {() => number} chance
+   */
+  async copyOutbox(device, chance) {
+    device.save();
+    for (let i = 1 + chance() * 4; i > 0; i--) device.send(device.convs[Math.floor(chance() * device.convs.length)]);
+    await this.clock.advance(chance() * 1_000);
+    // Each start raises the number by which the server tells an older copy.
+    for (let i = chance() * 3; i > 1; i--) {
+      device.restart();
+      await this.clock.advance(chance() * 500);
+    }
+    const other = device.goBack(chance() < 0.5);
+    this.devices[this.devices.indexOf(device)] = other;
+    await this.clock.advance(chance() * 500);
+    other.start();
+    await this.clock.advance(chance() * 300);
+    for (let i = 1 + chance() * 3; i > 0; i--) other.send(other.convs[Math.floor(chance() * other.convs.length)]);
+  }
+
   /** Copies the server's disk. */
   async backUp() {
     if (!this.server.start()) return;

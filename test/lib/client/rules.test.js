@@ -359,11 +359,12 @@ describe('client: recovery of a producer', () => {
     assert.equal(log.messages[1].n, 1);
   });
 
-  /** The server forgets all numbers of its one producer above `last`, without a new epoch. */
+  /** The server forgets all numbers of its producers above `last`, without a new epoch. */
   function forget(log, last) {
-    const [producer] = log.producers.values();
-    producer.last = last;
-    for (const n of producer.answers.keys()) if (n > last) producer.answers.delete(n);
+    for (const producer of log.producers.values()) {
+      producer.last = Math.min(producer.last, last);
+      for (const n of producer.answers.keys()) if (n > last) producer.answers.delete(n);
+    }
     log.messages = log.messages.filter(({ n }) => n <= last);
   }
 
@@ -393,6 +394,39 @@ describe('client: recovery of a producer', () => {
     assert.deepEqual(server.conversation(DM).messages.map(({ body, n }) => [body, n]), [['a', 1], ['b', 2], ['c', 3]]); // prettier-ignore
     assert.deepEqual(received(network, 'skip'), []);
     assert.deepEqual(alice.outbox(), []);
+  });
+
+  it('what was acked above the newest message of a welcome is lost, and offered again', async () => {
+    const { clock, server, network, makeClient, online } = makeWorld();
+    // What came before is still being handled: the position that is brought stands below what was lost, and is good.
+    const [alice, bob] = [makeClient('alice', { handler: () => new Promise(() => {}) }), makeClient('bob')];
+    await online(alice, bob);
+    bob.send(DM, 'first');
+    await clock.advance(1_000);
+    for (const body of ['a', 'b']) alice.send(DM, body);
+    await clock.advance(1_000);
+    // The same epoch: nobody has added anything since.
+    forget(server.conversation(DM), 1);
+    network.cutAll();
+    await clock.advance(10_000);
+    assert.deepEqual(server.conversation(DM).messages.map(({ body }) => body), ['first', 'a', 'b']); // prettier-ignore
+    assert.deepEqual(alice.outbox(), []);
+  });
+
+  it('a tail that is lost of a conversation whose place was never told is offered again, too', async () => {
+    const { clock, server, makeClient, online } = makeWorld();
+    const alice = makeClient('alice', { listen: false });
+    await online(alice);
+    for (const body of ['a', 'b']) alice.send(DM, body);
+    await clock.advance(1_000);
+    forget(server.conversation(DM), 1);
+    const { epoch } = server.conversation(DM);
+    for (const connection of server.connections) {
+      connection.send({ t: 'epoch', conv: DM, epoch, keep: 1 });
+      connection.flush();
+    }
+    await clock.advance(1_000);
+    assert.deepEqual(server.conversation(DM).messages.map(({ body }) => body), ['a', 'b']); // prettier-ignore
   });
 
   it('an answer to what became of a message that was acked, lost and offered again meanwhile is for nobody', async () => {

@@ -140,6 +140,21 @@ TEST(EmbeddedLogCrash, ANewEpochIsTheSameHoweverOftenTheProcessDiesBeforeItIsSto
   EXPECT_EQ(harness.View("bob", "phone", kDirect).head, 4u);
 }
 
+TEST(EmbeddedLogCrash, RecoversAlsoWhereAReadHadToWriteAndFailed) {
+  EmbeddedLogHarness harness;
+  for (uint64_t n = 1; n <= 3; ++n) harness.Commit(Send(kDirect, "ann", "phone", n));
+  const uint64_t old_epoch = harness.View("bob", "phone", kDirect).epoch;
+  harness.new_epochs = true;
+  harness.Open();
+  harness.disk().FailWrite(1, FaultKv::Fate::kLost);
+  harness.log().View("bob", "phone", kDirect,
+                     [](Status status, const ConversationView&) { EXPECT_EQ(status.code, Code::kUnavailable); });
+  const ConversationView view = harness.View("bob", "phone", kDirect);
+  EXPECT_GT(view.epoch, old_epoch);
+  EXPECT_EQ(view.head, 3u);
+  EXPECT_EQ(harness.Commit(Send(kDirect, "ann", "phone", 4)).seq, 4u);
+}
+
 TEST(EmbeddedLogCrash, WhereNewEpochsCanNotBeWrittenTheLogDoesNotOpen) {
   auto disk = std::make_shared<FaultKv::Disk>();
   disk->FailWrite(1, FaultKv::Fate::kLost);

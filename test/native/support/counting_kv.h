@@ -42,6 +42,7 @@ class CountingKv final : public Kv {
       return visit(key, value);
     });
   }
+  bool stale() const override { return kv_->stale(); }
   bool durable() const override { return kv_->durable(); }
   uint64_t syncs() const override { return kv_->syncs(); }
 

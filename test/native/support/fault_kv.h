@@ -51,6 +51,7 @@ class FaultKv final : public Kv {
   Status Recover() override;
   Status Get(Space space, std::string_view key, std::string* value, bool* found) override;
   Status Scan(Space space, std::string_view from, std::string_view to, bool reverse, const Visitor& visit) override;
+  bool stale() const override { return failed_; }
   bool durable() const override { return disk_->durable; }
   uint64_t syncs() const override { return disk_->syncs; }
 
