@@ -66,7 +66,7 @@ export class SegmentIds {
   /**
    * @returns {Promise<string>} the next id
    * @throws {EveryonceError} UNAVAILABLE: the store failed (`cause`, `retryAfterMs`); TIMEOUT; OVERLOADED: 100,000 calls wait;
-   *   CLOSED
+   *   MIGRATION_UNFINISHED: Redis holds half of a store; CLOSED
    */
   async next() {
     if (this.#closed) throw new EveryonceError('CLOSED', 'the ids are closed');
@@ -210,7 +210,9 @@ export class SegmentIds {
   #failure(retryAfterMs) {
     const cause = /** @type {any} */ (this.#lastError);
     const message = `no segment of ${this.#tag} could be loaded: ${cause?.message ?? cause}`;
-    return new EveryonceError('UNAVAILABLE', message, { cause, retryAfterMs: Math.ceil(retryAfterMs) });
+    const isHalf = cause?.code === 'MIGRATION_UNFINISHED'; // who reads UNAVAILABLE waits for what does not end by itself
+    const { code, option } = isHalf ? cause : { code: 'UNAVAILABLE', option: undefined };
+    return new EveryonceError(code, message, { cause, option, retryAfterMs: Math.ceil(retryAfterMs) });
   }
 }
 

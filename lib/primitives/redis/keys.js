@@ -28,6 +28,9 @@ export const requestKey = (counter, asker) => `${prefix(partitionOf(counter))}r:
 /** Worker numbers of all Snowflakes that are leased here. */
 export const WORKERS_KEY = 'eo:{workers}:snowflakes';
 
+/** A hash, by `everyonce migrate`: its `state` is `moving` as long as not all is there. */
+export const MIGRATION_KEY = 'eo:{migration}:state';
+
 /**
  * @param {string} receiver
  * @param {(keyof typeof PARTS)[]} [parts] default: those that most scripts of the offline table take, in their order

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { EveryonceError } from '../../protocol/errors.js';
 import { loadAddon } from '../../server/native.js';
+import { MIGRATION_KEY } from './keys.js';
 import { redisOperations } from './operations.js';
 
 /**
@@ -79,7 +80,7 @@ export class RedisStore {
    * @param {...unknown} args
    * @returns {Promise<any>} when Redis has it
    * @throws {EveryonceError} OVERLOADED: nothing was done; UNAVAILABLE: the same again tells whether it was done; CLOSED;
-   *   REDIS_AUTH, REDIS_TLS, REDIS_WRONG_SERVER, REDIS_PROTOCOL, REDIS_REFUSED: of what is behind the address
+   *   MIGRATION_UNFINISHED: there is half of a store; REDIS_AUTH, REDIS_TLS, REDIS_WRONG_SERVER, REDIS_PROTOCOL, REDIS_REFUSED: of what is behind the address
    */
   async run(operation, ...args) {
     if (this.#closing) throw new EveryonceError('CLOSED', 'the store is closed');
@@ -121,6 +122,10 @@ export class SharedClient {
   #underWay = 0;
   #characters = 0;
   #counts = { operations: 0, groups: 0, failures: 0, refused: 0 };
+  /** Nothing is being moved here, or was only in part; asked once, before the first operation. */
+  #isWhole = false;
+  /** @type {Promise<void> | undefined} */
+  #asking;
 
   /**
    * @param {import('../../server/native.js').Redis} client closed with this
@@ -169,9 +174,25 @@ export class SharedClient {
     this.#counts.groups += calls.length / 2;
     this.#characters += characters;
     try {
+      if (!this.#isWhole) await (this.#asking ??= this.#needWhole());
       return await act();
     } finally {
       this.#characters -= characters;
+    }
+  }
+
+  /** Half of a store would be taken for all of it: numbers would come again, claims be free that are held. */
+  async #needWhole() {
+    try {
+      const state = await this.#client.command(['HGET', MIGRATION_KEY, 'state'], MIGRATION_KEY, true);
+      if (state === 'moving') {
+        const wanted = 'run the same `everyonce migrate` again to its end, or remove the keys eo:*';
+        const message = `a store is being moved to this Redis, or that was broken off: ${wanted}`;
+        throw new EveryonceError('MIGRATION_UNFINISHED', message, { option: 'store.redis' });
+      }
+      this.#isWhole = true;
+    } finally {
+      this.#asking = undefined;
     }
   }
 

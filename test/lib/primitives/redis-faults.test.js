@@ -8,6 +8,8 @@ import { OfflineStore } from '../../../lib/primitives/offline-store.js';
 import { RedisStore, SharedClient } from '../../../lib/primitives/redis/store.js';
 import { SegmentIds } from '../../../lib/primitives/segment-ids.js';
 import { Sequencer } from '../../../lib/primitives/sequencer.js';
+import { Snowflake } from '../../../lib/primitives/snowflake.js';
+import { once, tokens } from '../../../lib/idempotency/index.js';
 import { Operation, openStore } from '../../../lib/primitives/store.js';
 import { loadAddon } from '../../../lib/server/native.js';
 import { startRedis } from '../../flow/support/redis.js';
@@ -214,6 +216,41 @@ describe('a store in Redis', () => {
     const nodes = [`redis://:hunter2@127.0.0.1:${redis.port}`];
     const cluster = closing(new Sequencer({ store: { redis: { nodes, cluster: true } } }));
     await assert.rejects(cluster.next('k'), { code: 'REDIS_WRONG_SERVER', option: 'store.redis' });
+  });
+
+  it('half of a store that is being moved there is refused by all of them, and asked for once', async () => {
+    const { url, port } = await startRedis();
+    const node = asker(port);
+    const store = { redis: url };
+    const sequencer = closing(new Sequencer({ store }));
+    let nowMs = 0;
+    const segments = closing(new SegmentIds({ store, tag: 'orders', step: 10, now: () => nowMs }));
+    const dedup = closing(new Dedup({ store, windowMs: 60_000 }));
+    const offline = closing(new OfflineStore({ store }));
+    const issued = closing(tokens({ store }));
+    const pay = once({ store, key: (/** @type {string} */ order) => order }, () => 'paid');
+    onCleanUp(() => pay.close());
+    /** @type {Record<string, () => Promise<any>>} */
+    const asks = {
+      sequencer: () => sequencer.next('k'),
+      segments: () => segments.next(),
+      dedup: () => dedup.check('k'),
+      offline: () => offline.append('bob', { msgId: 'm', sender: 'alice', content: 1 }),
+      'offline counts': () => offline.counts('bob'),
+      tokens: () => issued.issue('alice', 1),
+      once: () => pay('order-1'),
+      snowflake: async () => closing(await Snowflake.lease({ store })).next(),
+    };
+    await node.hset('eo:{migration}:state', 'state', 'moving', 'source', 'a store');
+    for (const [name, ask] of Object.entries(asks)) {
+      await assert.rejects(ask(), { code: 'MIGRATION_UNFINISHED', option: 'store.redis' }, name);
+    }
+    assert.deepEqual(await node.keys('*'), ['eo:{migration}:state'], 'and nothing is written');
+    await node.hset('eo:{migration}:state', 'state', 'moved');
+    nowMs += 60_000; // it tries again after a while
+    await Promise.all(Object.values(asks).map((ask) => ask()));
+    await node.hset('eo:{migration}:state', 'state', 'moving');
+    assert.equal(await sequencer.next('k'), 2, 'it is not asked before each operation');
   });
 
   it('nobody there: UNAVAILABLE; many at once: OVERLOADED; closed: what is under way is answered', async () => {
