@@ -107,10 +107,15 @@ async function asNewDevice(url, token, use) {
     await next((packet) => packet.t === 'open');
     socket.send(JSON.stringify({ t: 'hello', v: 1, device, pe: 1, token, at: {}, live: false }));
     const welcome = await next((packet) => packet.t === 'welcome');
-    return await use(device, welcome, (question) => {
-      const asked = (rid += 1);
-      socket.send(JSON.stringify({ ...question, rid: asked }));
-      return next((packet) => packet.rid === asked);
+    return await use(device, welcome, async (question) => {
+      for (const deadline = performance.now() + timeoutMs; ;) {
+        const asked = (rid += 1);
+        socket.send(JSON.stringify({ ...question, rid: asked }));
+        const answer = await next((packet) => packet.rid === asked);
+        // A store that is away for a moment: it says when to come again.
+        if (answer.code !== 'unavailable' || performance.now() > deadline) return answer;
+        await new Promise((resolve) => setTimeout(resolve, answer.retry ?? 1000));
+      }
     });
   } finally {
     socket.terminate();

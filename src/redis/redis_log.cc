@@ -9,6 +9,9 @@
 namespace everyonce {
 namespace {
 
+// A lease is renewed when a third of it is over, and what failed is tried again after this part of it.
+constexpr uint32_t kLeaseTries = 30;
+
 uint64_t SteadyMs() { return uv_hrtime() / 1000000; }
 
 }  // namespace
@@ -141,29 +144,38 @@ void RedisLog::TakeLease(std::function<void(RedisStatus)> done) {
         worker_ = static_cast<int>(worker);
         lease_until_ms_ = asked_ms + options_.lease_ms;
         mids_ = Snowflake(static_cast<uint32_t>(worker), std::max(static_cast<int64_t>(reserved_ms), mids_.last_ms()));
-        if (lease_timer_ != nullptr) {
-          uv_timer_start(
-              lease_timer_, [](uv_timer_t* timer) { static_cast<RedisLog*>(timer->data)->RenewLease(); },
-              options_.lease_ms / 3, options_.lease_ms / 3);
-          uv_unref(reinterpret_cast<uv_handle_t*>(lease_timer_));
-        }
+        RenewLeaseIn(options_.lease_ms / 3);
         done({});
       });
 }
 
+void RedisLog::RenewLeaseIn(uint32_t wait_ms) {
+  if (lease_timer_ == nullptr) return;
+  uv_timer_start(
+      lease_timer_, [](uv_timer_t* timer) { static_cast<RedisLog*>(timer->data)->RenewLease(); }, wait_ms,
+      options_.lease_ms / 3);
+  uv_unref(reinterpret_cast<uv_handle_t*>(lease_timer_));
+}
+
 void RedisLog::RenewLease() {
   if (leasing_ || closed_) return;
-  if (!HasLease()) return TakeLease([](const RedisStatus&) {});
+  if (!HasLease()) {
+    return TakeLease([this](const RedisStatus& status) {
+      if (!status.ok()) RenewLeaseIn(options_.lease_ms / kLeaseTries);
+    });
+  }
   const uint64_t asked_ms = SteadyMs();
   Run("lease", {WorkersKey()},
       {"renew", options_.owner, std::to_string(worker_), std::to_string(options_.lease_ms),
        std::to_string(mids_.last_ms())},
       [this, asked_ms](const RedisResult& result) {
-        if (!result.status.ok()) return;
+        // Without it nothing is taken in: a failover that is over must not be waited for until the next regular time.
+        if (!result.status.ok()) return RenewLeaseIn(options_.lease_ms / kLeaseTries);
         if (result.reply.elements.size() == 3) {
           lease_until_ms_ = asked_ms + options_.lease_ms;
         } else {
           worker_ = -1;
+          RenewLease();
         }
       });
 }

@@ -132,6 +132,7 @@ class RedisLog final : public Log {
   void NeedWhole(std::function<void(RedisStatus)> done);
   void TakeLease(std::function<void(RedisStatus)> done);
   void RenewLease();
+  void RenewLeaseIn(uint32_t wait_ms);
   bool HasLease() const;
 
   RedisRelayLog ForRelay();
