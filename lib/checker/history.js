@@ -44,7 +44,7 @@
  *   - `gone`: it was told that retention has removed `seq` to `to`, so that what was acked there is taken at the ack's word
  */
 import { createHash } from 'node:crypto';
-import { appendFileSync, closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
 
 /**
  * @param {unknown} body a JSON value
@@ -69,6 +69,9 @@ export class History {
   constructor(path) {
     if (path === undefined) return;
     appendFileSync(path, '');
+    // A kill in the middle of a write leaves its beginning, where a page of the file ends.
+    const text = readFileSync(path);
+    truncateSync(path, text.lastIndexOf('\n') + 1);
     this.events = readHistory(path);
     for (const event of this.events) if (event.op === 'invoke') this.#number(event);
     this.#file = openSync(path, 'a');
@@ -78,7 +81,7 @@ export class History {
   record(event) {
     event.t ??= now();
     if (event.op === 'invoke') event.n = this.#number(event);
-    // One write of a whole line, before anything that follows from the event: a kill can't take it back.
+    // One write of a whole line, before anything that follows from the event: a kill can't take it back, or leaves half of it.
     if (this.#file >= 0) writeSync(this.#file, `${JSON.stringify(event)}\n`);
     this.events.push(event);
     for (const listener of this.#listeners) listener();

@@ -105,6 +105,11 @@ export class Participant {
     return this.#open === 0;
   }
 
+  /** How many were handed over and are not answered yet. */
+  get unanswered() {
+    return this.#open;
+  }
+
   /** Whether it has all up to there: what comes behind its own newest message may be under way. @param {Record<string, number>} heads by conversation */
   hasReached(heads) {
     return [...this.#had].every(([conv, had]) => had.to >= (heads[conv] ?? 0));

@@ -315,6 +315,14 @@ describe('a history in a file', () => {
         ['a3', 3],
       ],
     );
+    // The next process goes on behind what is whole.
+    const third = new History(path);
+    third.record({ op: 'restart', user: 'ann', device: 'A' });
+    third.close();
+    assert.deepEqual(
+      readHistory(path).map(({ op }) => op),
+      ['invoke', 'invoke', 'invoke', 'restart'],
+    );
   });
 
   it('tells who waits for something to happen, and gives up in time', async () => {

@@ -44,8 +44,15 @@ export class ClientProcess {
 
   /** @param {Record<string, number>} heads @returns {Promise<{ isSettled: boolean, isThere: boolean }>} */
   async ask(heads) {
-    this.#child.send({ ask: 'state', heads });
-    const [{ isSettled, isThere, connections, errors }] = await once(this.#child, 'message');
+    const ended = new AbortController();
+    const onExit = () => ended.abort();
+    this.#child.once('exit', onExit).send({ ask: 'state', heads });
+    const [{ isSettled, isThere, connections, errors }] = await once(this.#child, 'message', {
+      signal: ended.signal,
+    }).catch((error) => {
+      throw ended.signal.aborted ? new Error('a client process ended by itself') : error;
+    });
+    this.#child.off('exit', onExit);
     this.connections = connections;
     this.errors = errors;
     return { isSettled, isThere };

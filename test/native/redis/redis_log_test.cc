@@ -21,7 +21,8 @@ namespace {
 // One server process's log, answered on the test's loop.
 class OneLog {
  public:
-  OneLog(Loop* loop, std::vector<RedisAddress> seeds, uint32_t replicas = 0, uint32_t replica_timeout_ms = 8000)
+  OneLog(Loop* loop, std::vector<RedisAddress> seeds, uint32_t replicas = 0, uint32_t replica_timeout_ms = 8000,
+         uint32_t lease_ms = 30000)
       : loop_(*loop) {
     RedisClientOptions client;
     client.seeds = std::move(seeds);
@@ -31,6 +32,7 @@ class OneLog {
     options.owner = "log-" + std::to_string(reinterpret_cast<uintptr_t>(this));
     options.replicas = replicas;
     options.replica_timeout_ms = replica_timeout_ms;
+    options.lease_ms = lease_ms;
     log_ = std::make_unique<RedisLog>(loop_.get(), std::move(client), std::move(options));
     std::optional<RedisStatus> opened;
     log_->Open([&](RedisStatus status, const ServerInfo&) { opened = std::move(status); });
@@ -339,6 +341,22 @@ TEST(RedisLog, NumbersOfWorkersAreLeasedOneByOne) {
   const uint64_t by_two = two.Commit(Send(kDirect, "bob", "phone", 1)).mid;
   EXPECT_NE(Snowflake::Decode(by_one).worker, Snowflake::Decode(by_two).worker);
   EXPECT_EQ(Ask(server.address(), {"HLEN", WorkersKey()}).integer, 2);
+}
+
+// Two regular times that met a failover were a lease lost, and all was refused until a third.
+TEST(RedisLog, ALeaseThatCouldNotBeRenewedIsAskedForAgainSoon) {
+  RedisServer server;
+  Loop loop;
+  OneLog one(&loop, {server.address()}, 0, 8000, 9000);
+  Ask(server.address(), {"RENAME", WorkersKey(), "aside"});
+  Ask(server.address(), {"SET", WorkersKey(), "no hash"});
+  // A third of the lease until it is renewed first; three more times that much, and it would have run out.
+  ASSERT_TRUE(loop.RunUntil([&] {
+    const std::string errors = Ask(server.address(), {"INFO", "errorstats"}).text;
+    return errors.find("errorstat_WRONGTYPE:count=4") != std::string::npos;
+  }));
+  Ask(server.address(), {"RENAME", "aside", WorkersKey()});
+  EXPECT_EQ(one.Commit(Send(kDirect, "ann", "phone", 1)).code, Code::kOk) << "it has the lease yet";
 }
 
 }  // namespace
