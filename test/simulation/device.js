@@ -69,9 +69,29 @@ export class Device {
   goBack(told = true) {
     this.kill(false, told);
     if (this.saved === null) this.#places.clear();
-    this.#world.lost.add(this.label);
     this.#world.trace.count(this.saved ? 'old outbox' : 'wiped outbox');
-    const disk = Object.assign(new Disk(), this.saved);
+    return this.#successor();
+  }
+
+  /** A second one from the same copy, beside this, which goes on until it `makesWay`. REQUIRES: saved @returns {Device} */
+  double() {
+    this.#notePlaces();
+    this.#world.trace.count('double');
+    return this.#successor();
+  }
+
+  /** It ends. What it acked need not come to its double. @param {Device} other */
+  makeWayFor(other) {
+    this.kill(false);
+    for (const event of this.#world.history.events)
+      if (event.op === 'watch' && event.device === other.label)
+        event.seq = Math.max(event.seq ?? 0, this.#places.get(String(event.conv)) ?? 0);
+  }
+
+  /** @returns {Device} */
+  #successor() {
+    this.#world.lost.add(this.label);
+    const disk = Object.assign(new Disk(), structuredClone(this.saved));
     const [first, generation = '0'] = this.label.split('_');
     const label = `${first}_${Number(generation) + 1}`;
     const except = [this.label, ...this.except];
@@ -82,6 +102,10 @@ export class Device {
     });
     device.except = except;
     return device;
+  }
+
+  #notePlaces() {
+    for (const { conv, got } of this.client?.conversations() ?? []) this.#places.set(conv, got);
   }
 
   start() {
@@ -136,7 +160,7 @@ export class Device {
   /** Its process dies. @param {boolean} power cut: what was not synced is gone, too @param {boolean} [told] the server learns of it at once */
   kill(power, told = true) {
     if (!this.client) return;
-    for (const { conv, got } of this.client.conversations()) this.#places.set(conv, got);
+    this.#notePlaces();
     this.client = null;
     if (told) this.#world.network.cut(this.label);
     else this.#world.network.abandon(this.label);

@@ -14,7 +14,7 @@ const TELLING = 1000;
 const SOMETIMES = [
   ...['crash', 'kill', 'power cut', 'half-open', 'lost frame', 'lagging', 'OUTBOX_FAILED'],
   ...['duplicate', 'gap', 'unknown_producer', 'unavailable', 'unknown_conv', 'package_incomplete', 'status', 'skip'],
-  ...['gone back', 'truncated', 'voided', 'moved', 'old outbox', 'wiped outbox', 'conflict', 'new device'],
+  ...['gone back', 'truncated', 'voided', 'moved', 'old outbox', 'wiped outbox', 'double', 'conflict', 'new device'],
   ...['head', 'hole', 'reset', 'system.members', 'close 1013', 'close 4408', 'close 4409', 'close 4410'],
   // Of several servers on one store.
   ...['failover', 'tail lost', 'epoch', 'takeover', 'stale_device', 'store timed out', 'done unheard', 'done late'],
