@@ -160,13 +160,14 @@ export async function until(question) {
 /**
  * Says one command in the inline form.
  *
- * @param {number} port of loopback
+ * @param {number} port
  * @param {string} line
+ * @param {string} [host]
  * @returns {Promise<string>} the answer, without its marks
  * @throws {Error} with the words of an error reply
  */
-export async function command(port, line) {
-  const socket = connect(port, '127.0.0.1');
+export async function command(port, line, host = '127.0.0.1') {
+  const socket = connect(port, host);
   try {
     await once(socket, 'connect');
     socket.write(`${line}\r\n`);

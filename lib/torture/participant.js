@@ -78,7 +78,9 @@ export class Participant {
   start() {
     this.#client.connect().catch((error) => this.#failed(error));
     const answered = new Set();
-    const { events } = this.#options.history;
+    const { history, user, device } = this.#options;
+    // Others may share the history.
+    const events = history.events.filter((event) => event.user === user && event.device === device);
     for (const { op, id } of events) if (op === 'ack' || op === 'nack') answered.add(id);
     const left = events.filter(({ op, id }) => op === 'invoke' && !answered.has(id));
     for (const { conv = '', id = '', n = 0 } of left) this.#send(conv, id, this.#body(conv, n));

@@ -35,6 +35,7 @@ export class ServerProcess {
   #store;
   #args;
   #env;
+  #host;
   /** @type {import('node:child_process').ChildProcess | null} */
   #child = null;
   #said = '';
@@ -42,10 +43,11 @@ export class ServerProcess {
   #onExit = () => void this.#child?.kill('SIGKILL');
 
   /**
-   * @param {{ data?: string, redis?: string[], port: number, args?: string[], env?: Record<string, string> }} options `redis`: URLs,
-   *   in place of `data`; `args`: more flags of `serve`
+   * @param {{ data?: string, redis?: string[], port: number, args?: string[], env?: Record<string, string>, host?: import('./hosts.js').Host }}
+   *   options `redis`: URLs, in place of `data`; `args`: more flags of `serve`; `host`: where it runs, then `args` say who may come in
    */
-  constructor({ data, redis, port, args = [], env = {} }) {
+  constructor({ data, redis, port, args = [], env = {}, host }) {
+    this.#host = host;
     this.#env = env;
     this.port = port;
     this.#store = redis ? ['--redis', redis.join(',')] : ['--data', String(data)];
@@ -72,8 +74,10 @@ export class ServerProcess {
 
   /** Begins to start, without waiting for the port. */
   spawn() {
-    const flags = ['--port', String(this.port), ...this.#store, '--insecure', '--rate', '0', ...this.#args];
-    const child = spawn(process.execPath, [command, 'serve', ...flags], {
+    const wayIn = this.#host ? [] : ['--insecure'];
+    const flags = ['--port', String(this.port), ...this.#store, ...wayIn, '--rate', '0', ...this.#args];
+    const args = [command, 'serve', ...flags];
+    const child = spawn(...(this.#host?.command(process.execPath, args) ?? [process.execPath, args]), {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...this.#env },
     });

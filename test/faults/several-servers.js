@@ -233,7 +233,7 @@ class Run {
  * @param {import('../../lib/checker/judge.js').Verdict} verdict
  * @param {import('../../lib/checker/history.js').HistoryEvent[]} log
  */
-function severalServers(verdict, log) {
+export function severalServers(verdict, log) {
   const places = new Map();
   for (const { mid, conv, seq } of log) {
     const place = `${conv} ${seq}`;
