@@ -51,7 +51,7 @@ export class Participant {
     const { starts = {} } = this.#options;
     for (const conv of convs) {
       this.#had.set(conv, new Seqs(starts[conv] ?? 0));
-      history.record({ op: 'watch', user, device, conv });
+      history.record({ op: 'watch', user, device, conv, seq: starts[conv] });
     }
     // Of an earlier process of this device.
     for (const { op, user: of, device: at, conv = '', seq = 0 } of history.events)

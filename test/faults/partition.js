@@ -78,27 +78,23 @@ class Run {
   }
 
   /**
-   * Users of the two servers beside a master write to what that master keeps, and so still reach all that they write to when both
-   * are cut off; those of the third server write everywhere.
+   * Users of the two servers beside a master are in the groups that this master keeps, and so still reach all that they have to do
+   * with when both are cut off; those of the third server are in all groups.
    */
   async #beginLoad() {
-    const users = this.#sides.flatMap((_, side) => usersOf(side));
-    const creator = new Client({ url: urlOf(this.#sides[0]), getToken: () => tokenOf(users[0]) });
+    const everywhere = usersOf(this.#sides.length - 1);
+    const creator = new Client({ url: urlOf(this.#sides[0]), getToken: () => tokenOf(everywhere[0]) });
     await creator.connect();
-    for (const conv of groups) await creator.createConversation(conv, users.slice(1));
+    for (const conv of groups) await creator.createConversation(conv, everywhere.slice(1));
+    const kept = await Promise.all(this.#cluster.masters.slice(0, 2).map((master) => keptBy(master)));
+    for (const [number, convs] of kept.entries())
+      for (const conv of convs) await creator.addMembers(conv, usersOf(number));
+    kept.push(groups);
     await creator.close();
     for (const [number, side] of this.#sides.entries()) {
-      const convs = number < 2 ? await this.#keptBy(this.#cluster.masters[number]) : groups;
+      const convs = kept[number];
       for (const user of usersOf(number)) side.participants.push(this.#participant(user, side, convs));
     }
-  }
-
-  /** @param {import('./spread-cluster.js').Node} master @returns {Promise<string[]>} groups */
-  async #keptBy({ ask, host }) {
-    const keys = await ask('KEYS *:c:g:group*');
-    const kept = groups.filter((conv) => keys.split('\n').some((key) => key.endsWith(`:c:${conv}`)));
-    if (kept.length === 0) throw new Error(`no group is kept on ${host.address}`);
-    return kept;
   }
 
   /** @param {string} user @param {Side} side @param {string[]} convs */
@@ -111,7 +107,9 @@ class Run {
       outbox: new MemoryOutbox(),
     };
     const random = seeded(this.#seed + Number(user.slice(4)));
-    const participant = new Participant({ ...who, convs, history: this.#history, random, pauseMs: () => 50 });
+    // Of the groups that were there before him he is not shown how they began.
+    const starts = Object.fromEntries(side === this.#sides.at(-1) ? [] : convs.map((conv) => [conv, 1]));
+    const participant = new Participant({ ...who, convs, starts, history: this.#history, random, pauseMs: () => 50 });
     participant.start();
     participant.load(true);
     return participant;
@@ -200,7 +198,7 @@ class Run {
   async end() {
     const all = this.#sides.flatMap(({ participants }) => participants);
     for (const participant of all) participant.load(false);
-    const token = await tokenOf('user00');
+    const token = await tokenOf(usersOf(this.#sides.length - 1)[0]);
     try {
       await this.#history.until(() => all.every(({ isSettled }) => isSettled), waitMs, 'all sends answered');
       const heads = await readNewest(urlOf(this.#sides[1]), token, groups);
@@ -229,6 +227,14 @@ class Run {
 }
 
 const usersOf = (/** @type {number} */ side) => Array.from({ length: usersOfEach }, (_, i) => `user${side}${i}`);
+
+/** @param {import('./spread-cluster.js').Node} master @returns {Promise<string[]>} groups */
+async function keptBy({ ask, host }) {
+  const keys = (await ask('KEYS *:c:g:group*')).split('\n');
+  const kept = groups.filter((conv) => keys.some((key) => key.endsWith(`:c:${conv}`)));
+  if (kept.length === 0) throw new Error(`no group is kept on ${host.address}`);
+  return kept;
+}
 
 const urlOf = (/** @type {Side} */ { host }) => `ws://${host.controlAddress}:${serverPort}/everyonce`;
 
