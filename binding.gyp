@@ -1,12 +1,11 @@
-# Three targets, and three configurations: Release, and Release under AddressSanitizer (Address) or
-# UndefinedBehaviorSanitizer (Undefined), each in its own folder below build/. Sources are found by scripts/sources.mjs, so a
-# new file needs no change here. `npm run build` is the usual way in; a plain `node-gyp rebuild` builds the addon alone.
+# The addon, what it shares with the programs that test and measure it, and three configurations: Release; Address, under
+# AddressSanitizer and UndefinedBehaviorSanitizer at once; Thread, under ThreadSanitizer. Each has its own folder below build/.
+# Sources are found by scripts/sources.mjs, so a new file needs no change here. `npm run build` is the usual way in; a plain
+# `node-gyp rebuild` builds the addon alone.
 {
   'variables': {
     # everyonce_tests needs GoogleTest, which `npm start` must not: it exists only where it is asked for.
     'build_tests%': '<!(node -p "process.env.EVERYONCE_TESTS === \'1\' ? 1 : 0")',
-    # The tests of what runs on a loop need a libuv to link; in the addon it is Node's own.
-    'runtime_tests%': '<!(node scripts/sources.mjs --any test/native/runtime)',
   },
   'target_defaults': {
     'include_dirs': ['src'],
@@ -20,20 +19,17 @@
         'cflags!': ['-O3'],
         'cflags': ['-O2', '-g1'],
       },
+      # Under a sanitizer -Og: half of the compiler's time, and stacks that can be read.
       'Address': {
         'inherit_from': ['Release'],
-        'cflags': ['-fsanitize=address', '-fsanitize-address-use-after-scope'],
-        'ldflags': ['-fsanitize=address'],
+        'cflags': ['-Og', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fsanitize-address-use-after-scope',
+                   '-fno-sanitize-recover=all'],
+        'ldflags': ['-fsanitize=address,undefined'],
       },
       'Thread': {
         'inherit_from': ['Release'],
-        'cflags': ['-fsanitize=thread'],
+        'cflags': ['-Og', '-fno-omit-frame-pointer', '-fsanitize=thread'],
         'ldflags': ['-fsanitize=thread'],
-      },
-      'Undefined': {
-        'inherit_from': ['Release'],
-        'cflags': ['-fsanitize=undefined', '-fno-sanitize-recover=all'],
-        'ldflags': ['-fsanitize=undefined'],
       },
     },
   },
@@ -61,10 +57,23 @@
       },
     },
     {
-      'target_name': 'everyonce',
+      # What runs on a loop, compiled once for the addon and for the programs. All see Node's uv.h; a program links the system's
+      # libuv, which may be older. That is sound: within libuv 1.x the handles keep their layout (test/native/runtime/libuv_test.cc
+      # compares their sizes with those of the library in use), and a function that the older one lacks does not link.
+      'target_name': 'everyonce_loop',
+      'type': 'static_library',
       'dependencies': ['everyonce_core'],
-      'sources': ['<!@(node scripts/sources.mjs src/redis src/tls src/migrate src/runtime src/addon)'],
-      'libraries': ['-lhiredis'],
+      'export_dependent_settings': ['everyonce_core'],
+      'sources': ['<!@(node scripts/sources.mjs src/redis src/migrate src/runtime)'],
+      'cflags': ['-fPIC'],
+      'direct_dependent_settings': {
+        'libraries': ['-lhiredis'],
+      },
+    },
+    {
+      'target_name': 'everyonce',
+      'dependencies': ['everyonce_core', 'everyonce_loop'],
+      'sources': ['<!@(node scripts/sources.mjs src/tls src/addon)'],
       'defines': ['NAPI_VERSION=9', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED',
                   # A worker that is being terminated can take no exception: without this it would take the process along.
                   'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
@@ -78,28 +87,20 @@
         {
           'target_name': 'everyonce_tests',
           'type': 'executable',
-          'dependencies': ['everyonce_core'],
+          'dependencies': ['everyonce_core', 'everyonce_loop'],
           'sources': ['<!@(node scripts/sources.mjs test/native)'],
-          # Half of the compiler's time would go into optimizing tests; what they test is everyonce_core.
+          # Half of the compiler's time would go into optimizing tests; what they test is in the libraries.
           'cflags_cc': ['-O0'],
           'include_dirs': ['test/native'],
-          'include_dirs!': ['<(node_root_dir)/include/node'],
-          'libraries': ['-lgmock_main', '-lgmock', '-lgtest', '-lpthread'],
-          'conditions': [
-            ['runtime_tests==1', {
-              'sources': ['<!@(node scripts/sources.mjs src/redis src/migrate src/runtime)'],
-              'libraries': ['-luv', '-lhiredis'],
-            }],
-          ],
+          'libraries': ['-lgmock_main', '-lgmock', '-lgtest', '-lpthread', '-luv'],
         },
         {
           # bench/redis-command.js runs it.
           'target_name': 'everyonce_bench',
           'type': 'executable',
-          'dependencies': ['everyonce_core'],
-          'sources': ['<!@(node scripts/sources.mjs bench/native src/redis)'],
-          'include_dirs!': ['<(node_root_dir)/include/node'],
-          'libraries': ['-luv', '-lhiredis'],
+          'dependencies': ['everyonce_core', 'everyonce_loop'],
+          'sources': ['<!@(node scripts/sources.mjs bench/native)'],
+          'libraries': ['-luv'],
         },
         {
           # The engine on a disk that fails, or several on a store that they share, stepped by test/simulation.

@@ -1,6 +1,6 @@
 // Builds the addon (build/Release/everyonce.node); with --tests the native test program, with
 // --simulation the addon of test/simulation, with --bench the program of bench/native, with --all everything that tests need.
-// EVERYONCE_SANITIZE=address or =undefined builds into build/Address or build/Undefined instead.
+// EVERYONCE_SANITIZE=address or =thread builds into build/Address or build/Thread instead.
 import { withLock } from './lib/lock.mjs';
 import { build, configurationFromEnvironment, hasSources, isBuilt, outputOf } from './lib/native.mjs';
 

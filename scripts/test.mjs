@@ -1,7 +1,8 @@
 // npm test: everything, on a bare clone too. Ends with "N passed, N failed"; exit code 1 where something failed.
-//   --only a,b   these steps alone: types eslint prettier clang-format clang-tidy native asan asan-js tsan ubsan ubsan-js fuzz, a folder of test/,
-//                `lint` for the checks of form, `js` for all folders but browser and faults
-//   --sanitize   the native tests once more under AddressSanitizer and UndefinedBehaviorSanitizer
+//   --only a,b   these steps alone: types eslint prettier clang-format clang-tidy native asan asan-addon asan-js tsan fuzz, a folder of
+//                test/, `lint` for the checks of form, `js` for all folders but browser and faults, `sanitize` for the next option's
+//   --sanitize   once more under AddressSanitizer with UndefinedBehaviorSanitizer: the native tests (asan), the addon opened and
+//                closed (asan-addon), Mocha (asan-js); the native tests under ThreadSanitizer (tsan); the fuzzers for a short while
 //   --long       test/faults in its long form
 //   --verbose    show what passing steps said, too
 import { existsSync } from 'node:fs';
@@ -50,11 +51,9 @@ function allSteps() {
     ...folders,
     { name: 'asan', group: 'sanitize', run: (onLine) => runNative('Address', onLine) },
     { name: 'asan-addon', group: 'sanitize', run: (onLine) => runAddonCycles(onLine) },
-    { name: 'asan-js', group: 'sanitize', run: (onLine) => runSanitizedMocha('Address', onLine) },
-    { name: 'ubsan-js', group: 'sanitize', run: (onLine) => runSanitizedMocha('Undefined', onLine) },
-    { name: 'fuzz', group: 'sanitize', run: (onLine) => runFuzz(onLine) },
+    { name: 'asan-js', group: 'sanitize', run: (onLine) => runSanitizedMocha(onLine) },
     { name: 'tsan', group: 'sanitize', run: (onLine) => runNative('Thread', onLine) },
-    { name: 'ubsan', group: 'sanitize', run: (onLine) => runNative('Undefined', onLine) },
+    { name: 'fuzz', group: 'sanitize', run: (onLine) => runFuzz(onLine) },
   ];
 }
 

@@ -46,23 +46,46 @@ export async function runMocha(folder, onLine) {
       if (!isBuilt('everyonce_simulation', 'Release')) await build('everyonce_simulation', 'Release', { onLine });
     });
   }
+  return mocha(folder, 'Release', {}, onLine);
+}
+
+/**
+ * @param {string} folder below test/
+ * @param {import('./native.mjs').Configuration} configuration of the addon, for the reports' names and the time
+ * @param {Record<string, string>} env
+ * @param {OnLine} onLine
+ * @returns {Promise<Outcome>}
+ */
+async function mocha(folder, configuration, env, onLine) {
   const files = specs(folder);
   const processes = Math.min(besideEachOther[folder] ?? 1, files.length);
+  const slow = configuration === 'Release' ? [] : ['--timeout', '120000'];
   const outcomes = await Promise.all(
     Array.from({ length: processes }, (_, i) => {
-      const report = freshReport(`mocha-${folder}-${i + 1}`);
+      const report = freshReport(`mocha-${configuration}-${folder}-${i + 1}`);
       const mine = files.filter((_file, at) => at % processes === i);
-      const args = ['node_modules/mocha/bin/mocha.js', '--reporter', 'scripts/lib/mocha-reporter.cjs', ...mine];
-      return outcome(report, process.execPath, args, { EVERYONCE_REPORT: join(root, report) }, onLine);
+      const args = [
+        'node_modules/mocha/bin/mocha.js',
+        '--reporter',
+        'scripts/lib/mocha-reporter.cjs',
+        ...slow,
+        ...mine,
+      ];
+      const limitMs = configuration === 'Release' ? suiteMs : sanitizedSuiteMs;
+      return outcome(report, process.execPath, args, { ...env, EVERYONCE_REPORT: join(root, report) }, onLine, limitMs);
     }),
   );
-  const sum = (/** @type {'passed' | 'failed'} */ name) => outcomes.reduce((all, one) => all + one[name], 0);
+  return sumOf(outcomes);
+}
+
+/** @param {Outcome[]} outcomes @returns {Outcome} */
+function sumOf(outcomes) {
   // Of tests that can't run here (test/support/left-out.js).
   const leftOut = outcomes.flatMap(({ output }) => output.match(/^left out: .*$/gm) ?? []);
   return {
     remark: leftOut.join('; '),
-    passed: sum('passed'),
-    failed: sum('failed'),
+    passed: outcomes.reduce((sum, { passed }) => sum + passed, 0),
+    failed: outcomes.reduce((sum, { failed }) => sum + failed, 0),
     output: outcomes.map(({ output }) => output).join('\n'),
     why: outcomes.flatMap(({ why }) => why ?? []),
   };
@@ -81,11 +104,13 @@ export async function runNative(configuration, onLine) {
   const report = freshReport(`native-${configuration}`);
   const args = [`--gtest_output=json:${join(root, report)}`, '--gtest_color=no'];
   if (configuration === 'Thread') args.push(`--gtest_filter=${threaded}`);
-  return outcome(report, outputOf('everyonce_tests', configuration), args, {}, onLine);
+  const env = { UBSAN_OPTIONS: 'print_stacktrace=1' };
+  const limitMs = configuration === 'Release' ? suiteMs : sanitizedSuiteMs;
+  return outcome(report, outputOf('everyonce_tests', configuration), args, env, onLine, limitMs);
 }
 
 /**
- * The addon under AddressSanitizer in a plain Node, opened and closed a thousand times; its leak check fails the run.
+ * The addon under the sanitizers in a plain Node, opened and closed a thousand times; its leak check fails the run.
  *
  * @param {OnLine} onLine
  * @returns {Promise<Outcome>}
@@ -94,45 +119,46 @@ export async function runAddonCycles(onLine) {
   await withLock(async () => {
     if (!isBuilt('everyonce', 'Address')) await build('everyonce', 'Address', { onLine });
   });
-  const { output: library } = await run('gcc', ['-print-file-name=libasan.so'], {});
   const report = freshReport('addon-Address');
   const args = ['test/addon/cycles.mjs', outputOf('everyonce', 'Address'), join(root, report)];
-  return outcome(report, process.execPath, args, { LD_PRELOAD: library.trim() }, onLine);
+  const env = { LD_PRELOAD: await addressSanitizer(), UBSAN_OPTIONS: 'print_stacktrace=1' };
+  return outcome(report, process.execPath, args, env, onLine, sanitizedSuiteMs);
 }
 
 /** Native tests with more than one thread, which ThreadSanitizer is for; all others would take it ten times as long for nothing. */
 const threaded = 'EngineThread*:StoreThread*:SharedKv*:Rocks*:Redis*:Engine*:DeferredEngine*-RedisLogConformance*';
 
-/** Mocha's folders that run under a sanitizer, too: those that use the addon most, and no browser. */
+/** Mocha's folders that run under the sanitizers, too: those that use the addon most, and no browser. */
 const sanitizedFolders = ['lib', 'flow'];
 
 /**
- * Mocha over a part of the tests, with an addon that was built for a sanitizer. What is left behind at the end is the matter of
- * runAddonCycles alone: a Node that ends by itself frees little.
+ * Mocha over a part of the tests, with the addon of build/Address, in the processes that tests start, too. What is left behind at
+ * the end is the matter of runAddonCycles alone: a Node that ends by itself frees little.
  *
- * @param {'Address' | 'Undefined'} configuration
  * @param {OnLine} onLine
  * @returns {Promise<Outcome>}
  */
-export async function runSanitizedMocha(configuration, onLine) {
+export async function runSanitizedMocha(onLine) {
   await withLock(async () => {
-    for (const each of /** @type {const} */ (['Release', configuration]))
+    for (const each of /** @type {const} */ (['Release', 'Address']))
       if (!isBuilt('everyonce', each)) await build('everyonce', each, { onLine });
   });
-  const report = freshReport(`mocha-${configuration}`);
-  const reporter = ['--reporter', 'scripts/lib/mocha-reporter.cjs', '--timeout', '120000'];
-  const args = ['node_modules/mocha/bin/mocha.js', ...reporter, ...sanitizedFolders.flatMap(specs)];
-  /** @type {Record<string, string>} */
   const env = {
-    EVERYONCE_REPORT: join(root, report),
-    EVERYONCE_BUILD: configuration,
+    EVERYONCE_BUILD: 'Address',
     NODE_OPTIONS: `--require=${join(root, 'test/support/sanitized-addon.cjs')}`,
+    LD_PRELOAD: await addressSanitizer(),
+    ASAN_OPTIONS: 'detect_leaks=0',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
   };
-  if (configuration === 'Address') {
-    const { output: library } = await run('gcc', ['-print-file-name=libasan.so'], {});
-    Object.assign(env, { LD_PRELOAD: library.trim(), ASAN_OPTIONS: 'detect_leaks=0' });
-  } else env.UBSAN_OPTIONS = 'print_stacktrace=1';
-  return outcome(report, process.execPath, args, env, onLine, sanitizedSuiteMs);
+  const outcomes = [];
+  for (const folder of sanitizedFolders) outcomes.push(await mocha(folder, 'Address', env, onLine));
+  return sumOf(outcomes);
+}
+
+/** @returns {Promise<string>} the library that must be in a process before all others, where the program itself is a plain one */
+async function addressSanitizer() {
+  const { output } = await run('gcc', ['-print-file-name=libasan.so'], {});
+  return output.trim();
 }
 
 /**
@@ -167,13 +193,12 @@ function freshReport(name) {
 /**
  * @param {string} report where the command writes its counts
  * @param {string} command @param {string[]} args @param {Record<string, string>} env @param {OnLine} onLine
- * @param {number} [mostMs] where the command itself does not tell
+ * @param {number} mostMs but in the long form
  * @returns {Promise<Outcome>} a command that fails without having counted a failure counts as one
  */
-async function outcome(report, command, args, env, onLine, mostMs = suiteMs) {
+async function outcome(report, command, args, env, onLine, mostMs) {
   let ended = '';
-  const sanitized = /build\/(Address|Thread|Undefined)\//.test(`${command} ${args[1]}`);
-  const timeoutMs = process.env.EVERYONCE_LONG ? longSuiteMs : sanitized ? sanitizedSuiteMs : mostMs;
+  const timeoutMs = process.env.EVERYONCE_LONG ? longSuiteMs : mostMs;
   const { code, output } = await run(command, args, { env, onLine, allowFailure: true, timeoutMs }).catch((error) => {
     if (!(error instanceof CommandError)) throw error;
     ended = error.message;

@@ -19,7 +19,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 /** What a build and a run need; `build`, so that only the changed file is compiled again. */
 const copied = ['package.json', 'binding.gyp', 'bin', 'lib', 'src', 'lua', 'scripts', 'test', 'build'];
 /** Of build/, what no run needs. */
-const leftOut = ['Address', 'Thread', 'Undefined', 'Fuzz', 'reports'].map((name) => join(root, 'build', name));
+const leftOut = ['Address', 'Thread', 'Fuzz', 'reports'].map((name) => join(root, 'build', name));
 
 /**
  * @param {string[]} folders below the root
