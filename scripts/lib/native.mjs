@@ -1,8 +1,8 @@
 // The native build: gyp makes the Makefile, make does the rest. Nothing happens when nothing has changed.
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { libraryVersions } from './debian.mjs';
 import { cppSources, hashFiles, nativeFiles, readText, root, writeText } from './files.mjs';
 import { run } from './run.mjs';
@@ -79,10 +79,39 @@ export async function build(target, configuration, options = {}) {
   // Taken first: a file that changes while the compiler runs makes the next build do it again.
   const before = fingerprint(target);
   await configure(target !== 'everyonce', options);
+  if (target === 'everyonce_tests') await precompile(configuration, options);
   const jobs = process.env.JOBS || String(availableParallelism());
   rmSync(join(root, stampPath(target, configuration)), { force: true });
   await run('make', ['-C', 'build', `BUILDTYPE=${configuration}`, '-j', jobs, target], options);
   writeText(stampPath(target, configuration), before);
+}
+
+/**
+ * Compiles the header that each native test begins with (binding.gyp), once for all of them. The compiler takes the result only
+ * where it was made with the flags of the test at hand, and reads the header itself otherwise.
+ * @param {Configuration} configuration
+ * @param {{ onLine?: (line: string) => void }} options
+ */
+async function precompile(configuration, options) {
+  const header = 'test/native/support/precompiled.h';
+  const folder = `build/${configuration}/precompiled`;
+  /** @type {{ file: string, command: string }[]} */
+  const commands = JSON.parse(readText(`build/${configuration}/compile_commands.json`) ?? '[]');
+  const test = commands.find(({ file }) => file.startsWith(join(root, 'test/native')));
+  if (!test) return;
+  const { CXX = 'g++', CXXFLAGS = '' } = process.env;
+  const flags = test.command
+    .slice(test.command.indexOf(' '), test.command.lastIndexOf(' -c '))
+    .replace(/ "-I[^"]*\$\(builddir\)[^"]*"/, '')
+    .replace(/ -include \S+/, '');
+  const output = join(root, folder, 'support/precompiled.h.gch');
+  // No warnings: of #pragma once, in what is the main file here only.
+  const command = `${CXX} ${flags} ${CXXFLAGS} -w -x c++-header ${join(root, header)} -o ${output}`;
+  const state = hashFiles([header], [command, libraryVersions()]);
+  if (existsSync(output) && readText(`${folder}/stamp`) === state) return;
+  mkdirSync(dirname(output), { recursive: true });
+  await run('sh', ['-c', command], { ...options, cwd: join(root, 'build') });
+  writeText(`${folder}/stamp`, state);
 }
 
 /**
