@@ -75,6 +75,7 @@ for (const [name, { open }] of Object.entries(KINDS)) {
       const chat = await startServer({ archive: opened.archive, retention, limits: { page: 50 } });
       await publishSome(chat, 'dm:ann:bob', 'ann', 1, 60);
       await removed(chat, 50);
+      await written(opened.archive);
       assert.equal(await opened.count(), 60);
       const whole = [];
       for (let after = 0, more = true; more; after = whole.at(-1).seq) {
