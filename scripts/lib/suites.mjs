@@ -27,6 +27,9 @@ const lastFolders = ['flow', 'browser', 'faults', 'simulation'];
 /** In how many processes a folder's files are run: those that mostly wait, for servers and for time. @type {Record<string, number>} */
 const besideEachOther = { flow: 2 };
 
+/** Every second native test runs in another process: both of the machine's processors have about as much to do. */
+const nativeProcesses = 2;
+
 /** @returns {string[]} the folders of test/ that hold Mocha tests, in the order in which they run */
 export function mochaFolders() {
   const folders = readdirSync(join(root, 'test')).filter((name) => specs(name).length > 0);
@@ -101,12 +104,22 @@ export async function runNative(configuration, onLine) {
   await withLock(async () => {
     if (!isBuilt('everyonce_tests', configuration)) await build('everyonce_tests', configuration, { onLine });
   });
-  const report = freshReport(`native-${configuration}`);
-  const args = [`--gtest_output=json:${join(root, report)}`, '--gtest_color=no'];
+  const args = ['--gtest_color=no'];
   if (configuration === 'Thread') args.push(`--gtest_filter=${threaded}`);
-  const env = { UBSAN_OPTIONS: 'print_stacktrace=1' };
   const limitMs = configuration === 'Release' ? suiteMs : sanitizedSuiteMs;
-  return outcome(report, outputOf('everyonce_tests', configuration), args, env, onLine, limitMs);
+  const outcomes = await Promise.all(
+    Array.from({ length: nativeProcesses }, (_, i) => {
+      const report = freshReport(`native-${configuration}-${i + 1}`);
+      const env = {
+        GTEST_TOTAL_SHARDS: String(nativeProcesses),
+        GTEST_SHARD_INDEX: String(i),
+        UBSAN_OPTIONS: 'print_stacktrace=1',
+      };
+      const all = [`--gtest_output=json:${join(root, report)}`, ...args];
+      return outcome(report, outputOf('everyonce_tests', configuration), all, env, onLine, limitMs);
+    }),
+  );
+  return sumOf(outcomes);
 }
 
 /**

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,8 +14,11 @@ namespace everyonce::test {
 
 int FreePort() {
   // Below the ports that systems give out by themselves: a client that calls again and again at one of those, where
-  // nobody listens, may in the end be connected to itself. A cluster's bus listens 10000 above.
-  static int next = 14000 + static_cast<int>(getpid() % 700) * 10;
+  // nobody listens, may in the end be connected to itself. A cluster's bus listens 10000 above. Each of the processes
+  // among which the tests are divided (scripts/lib/suites.mjs: two) has its own range: between here and the server's
+  // start another could take the port.
+  const char* shard = getenv("GTEST_SHARD_INDEX");
+  static int next = 14000 + (shard == nullptr ? 0 : atoi(shard)) * 4000 + static_cast<int>(getpid() % 350) * 10;
   for (;;) {
     const int port = next++;
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
