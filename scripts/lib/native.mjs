@@ -78,11 +78,13 @@ export function isBuilt(target, configuration) {
 export async function build(target, configuration, options = {}) {
   // Taken first: a file that changes while the compiler runs makes the next build do it again.
   const before = fingerprint(target);
-  await configure(target !== 'everyonce', options);
+  const withTests = await configure(target !== 'everyonce', options);
   if (target === 'everyonce_tests') await precompile(configuration, options);
   const jobs = process.env.JOBS || String(availableParallelism());
   rmSync(join(root, stampPath(target, configuration)), { force: true });
-  await run('make', ['-C', 'build', `BUILDTYPE=${configuration}`, '-j', jobs, target], options);
+  // make calls gyp by itself where binding.gyp is newer than the Makefile, as after a checkout.
+  const env = { EVERYONCE_TESTS: withTests ? '1' : '0' };
+  await run('make', ['-C', 'build', `BUILDTYPE=${configuration}`, '-j', jobs, target], { ...options, env });
   writeText(stampPath(target, configuration), before);
 }
 
@@ -119,16 +121,19 @@ async function precompile(configuration, options) {
  * Once the tests were asked for they stay in: taking them out again would only make gyp run more often.
  * @param {boolean} withTests
  * @param {{ onLine?: (line: string) => void }} options
+ * @returns {Promise<boolean>} whether the tests are in
  */
 async function configure(withTests, options) {
   const stamp = 'build/configure.stamp';
   const state = (/** @type {boolean} */ tests) =>
     hashFiles(['binding.gyp'], [nativeFiles().filter((path) => /\.(cc|lua)$/.test(path)), process.version, tests]);
   const known = existsSync(join(root, 'build/Makefile')) ? readText(stamp) : undefined;
-  if (known === state(true) || (!withTests && known === state(false))) return;
+  if (known === state(true)) return true;
+  if (!withTests && known === state(false)) return false;
   const args = [nodeGyp(), 'configure', ...nodeDirectory(), '--', '-f', 'make', '-f', 'compile_commands_json'];
   await run(process.execPath, args, { ...options, env: { EVERYONCE_TESTS: withTests ? '1' : '0' } });
   writeText(stamp, state(withTests));
+  return withTests;
 }
 
 /**
