@@ -9,6 +9,7 @@ export const HELP = `everyonce serve [options]    run the server
   --redis URL[,URL…]    keep everything in Redis instead: one server, or nodes of a Cluster, or a primary and its replicas
   --redis-ca FILE       with rediss:// URLs: the certificates that are trusted, in PEM (those of Node)
   --redis-cert FILE --redis-key FILE   our own certificate and its key, where Redis asks for them
+  --redis-key-passphrase FILE  what opens an encrypted --redis-key
   --redis-servername NAME   the name in its certificates, where the addresses are numbers
   --restored            the store may have lost its end (a snapshot of the disk, a repair): begin new epochs, once
   --durability CLASS    disk: an acked message is synced to disk; memory: it survives a crash of the process, but the

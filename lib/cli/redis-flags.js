@@ -8,6 +8,7 @@ export const TLS_FLAGS = /** @type {const} */ ({
   'redis-ca': { type: 'string' },
   'redis-cert': { type: 'string' },
   'redis-key': { type: 'string' },
+  'redis-key-passphrase': { type: 'string' },
   'redis-servername': { type: 'string' },
 });
 export const REDIS_FLAGS = /** @type {const} */ ({ redis: { type: 'string' }, ...TLS_FLAGS });
@@ -15,11 +16,21 @@ export const REDIS_FLAGS = /** @type {const} */ ({ redis: { type: 'string' }, ..
 /** createServer's options by the flag that sets them. */
 export const REDIS_FLAG_OF = /** @type {const} */ ([
   ['redis.nodes', '--redis'],
-  ['redis.tls', '--redis-ca, --redis-cert, --redis-key or --redis-servername'],
+  ['redis.tls', '--redis-ca, --redis-cert, --redis-key, --redis-key-passphrase or --redis-servername'],
   ['redis.tls.ca', '--redis-ca'],
   ['redis.tls.cert', '--redis-cert'],
   ['redis.tls.key', '--redis-key'],
+  ['redis.tls.passphrase', '--redis-key-passphrase'],
   ['redis.tls.servername', '--redis-servername'],
+]);
+
+/** By flag, the name among createServer's `redis.tls`. */
+const TLS_NAMES = /** @type {const} */ ([
+  ['redis-ca', 'ca'],
+  ['redis-cert', 'cert'],
+  ['redis-key', 'key'],
+  ['redis-key-passphrase', 'passphrase'],
+  ['redis-servername', 'servername'],
 ]);
 
 /**
@@ -30,12 +41,15 @@ export const REDIS_FLAG_OF = /** @type {const} */ ([
 export function readRedisFlags(flags) {
   const { redis } = flags;
   const tls = {};
-  for (const name of ['ca', 'cert', 'key', 'servername']) {
-    const value = flags[`redis-${name}`];
+  for (const [flag, name] of TLS_NAMES) {
+    const value = flags[flag];
     if (value === undefined) continue;
-    if (redis === undefined) bad(`redis-${name}`, 'left out without --redis');
-    Object.assign(tls, { [name]: name === 'servername' ? value : readFile(`redis-${name}`, String(value)) });
+    if (redis === undefined) bad(flag, 'left out without --redis');
+    Object.assign(tls, { [name]: name === 'servername' ? value : readFile(flag, String(value)) });
   }
+  // In a file, since all users of a machine see the arguments of its programs.
+  const { passphrase } = /** @type {{ passphrase?: Buffer }} */ (tls);
+  if (passphrase) Object.assign(tls, { passphrase: String(passphrase).replace(/\r?\n$/, '') });
   if (redis === undefined) return undefined;
   const nodes = String(redis)
     .split(',')

@@ -27,6 +27,10 @@ export const ENGINE_COUNTERS = {
     'rounds of retention over all conversations that came to their end',
   ],
   everyonce_retention_failures_total: ['retentionFailures', 'conversations that retention could not look at'],
+  everyonce_redis_refusals_total: [
+    'redisRefusals',
+    'times that Redis refused a password, or one side the certificate of the other',
+  ],
   everyonce_bells_rung_total: ['bellsRung', 'bells given to other server processes'],
   everyonce_bells_heard_total: ['bellsHeard', 'bells of other server processes'],
   everyonce_bells_dropped_total: ['bellsDropped', 'bells not given out, since too much waited or Redis was away'],

@@ -9,7 +9,8 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {string | Buffer | (string | Buffer)[]} [ca] certificates that are trusted, in PEM; default: those that Node trusts,
  *   with NODE_EXTRA_CA_CERTS
  * @property {string | Buffer} [cert] ours, in PEM, with what lies between it and its root
- * @property {string | Buffer} [key] of `cert`, in PEM, not encrypted
+ * @property {string | Buffer} [key] of `cert`, in PEM
+ * @property {string} [passphrase] of a `key` that is encrypted
  * @property {string} [servername] the name that is asked for and that the certificate must have, in place of each address's
  *   own: for a Cluster that tells addresses in numbers, and certificates in names
  * @property {boolean} [rejectUnauthorized] false: any certificate is taken (true). Who sits between then reads all
@@ -20,13 +21,15 @@ import { EveryonceError } from '../protocol/errors.js';
  * @property {string[]} ca
  * @property {string} [cert]
  * @property {string} [key]
+ * @property {string} [passphrase]
  * @property {string} [servername]
  * @property {boolean} rejectUnauthorized
  */
 
-const NAMES = ['ca', 'cert', 'key', 'servername', 'rejectUnauthorized'];
+const NAMES = ['ca', 'cert', 'key', 'passphrase', 'servername', 'rejectUnauthorized'];
 const MAX_PEM_BYTES = 1024 * 1024;
 const MAX_NAME_LENGTH = 255;
+const MAX_PASSPHRASE_BYTES = 1023; // what OpenSSL takes
 
 /** @param {boolean} good @param {string} option @param {string} wanted */
 function need(good, option, wanted) {
@@ -47,7 +50,7 @@ export function readTls(given = {}) {
   for (const name of Object.keys(options)) {
     need(NAMES.includes(name), `redis.tls.${name}`, `left out: tls has ${NAMES.join(', ')}`);
   }
-  const { ca, cert, key, servername, rejectUnauthorized = true } = options;
+  const { ca, cert, key, passphrase, servername, rejectUnauthorized = true } = options;
   need(typeof rejectUnauthorized === 'boolean', 'redis.tls.rejectUnauthorized', 'true or false');
   const isName = typeof servername === 'string' && servername !== '' && servername.length <= MAX_NAME_LENGTH;
   need(servername === undefined || (isName && !/[^!-~]/.test(servername)), 'redis.tls.servername', 'a name');
@@ -56,9 +59,14 @@ export function readTls(given = {}) {
     `redis.tls.${cert ? 'key' : 'cert'}`,
     'given: cert and key are a pair',
   );
+  const isText =
+    typeof passphrase === 'string' && passphrase !== '' && Buffer.byteLength(passphrase) <= MAX_PASSPHRASE_BYTES;
+  need(passphrase === undefined || isText, 'redis.tls.passphrase', `a string of 1 to ${MAX_PASSPHRASE_BYTES} bytes`);
+  need(passphrase === undefined || key !== undefined, 'redis.tls.passphrase', 'left out without a key');
   return {
     ca: ca === undefined ? (rejectUnauthorized ? trustedByNode() : []) : [ca].flat().map((text) => pem(text, 'ca')),
     ...(cert === undefined ? {} : { cert: pem(cert, 'cert'), key: pem(key, 'key') }),
+    ...(passphrase === undefined ? {} : { passphrase: /** @type {string} */ (passphrase) }),
     ...(servername === undefined ? {} : { servername: /** @type {string} */ (servername) }),
     rejectUnauthorized: /** @type {boolean} */ (rejectUnauthorized),
   };

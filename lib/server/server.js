@@ -283,12 +283,14 @@ export class Server extends EventEmitter {
 
   /**
    * For primitives whose `store` is this server: the same Redis, where it is on one.
-   * @returns {import('./native.js').StoreSource | { redis: { nodes: string[], cluster: boolean | undefined } }}
+   * @returns {import('./native.js').StoreSource | { redis: import('../primitives/redis/store.js').RedisPlace }}
    */
   [STORE_OF]() {
     this.#needOpen();
     const { redis } = this.#settings;
-    return redis ? { redis: { nodes: redis.nodes, cluster: redis.cluster } } : { engine: this.#engine };
+    if (!redis) return { engine: this.#engine };
+    const { nodes, cluster, tls } = redis;
+    return { redis: { nodes, cluster, ...(tls && { tls }) } };
   }
 
   /**

@@ -425,6 +425,7 @@ Napi::Value EngineObject::Stats(const Napi::CallbackInfo&) {
   set("removedBytes", log.removed_bytes);
   set("retentionRuns", log.retention_runs);
   set("retentionFailures", log.retention_failures);
+  set("redisRefusals", log.refusals);
   set("retentionAt", static_cast<uint64_t>(log.retention_at_ms));
   set("cachedConversations", log.cached_conversations);
   set("bellsRung", relay.rung);

@@ -122,6 +122,7 @@ bool ReadTls(const Napi::Value& value, AddonOptions* options) {
     }
     tls.cert = TextOf(object.Get("cert"));
     tls.key = TextOf(object.Get("key"));
+    tls.passphrase = TextOf(object.Get("passphrase"));
     tls.servername = TextOf(object.Get("servername"));
     const Napi::Value reject = object.Get("rejectUnauthorized");
     tls.reject_unauthorized = !reject.IsBoolean() || reject.As<Napi::Boolean>().Value();

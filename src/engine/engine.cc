@@ -48,10 +48,12 @@ Engine::Engine(Log* log, EngineOptions options)
       address_rates_(options_.limits.address_rate),
       packages_(options_.package_limits, options_.package_timeout_ms) {
   ListenToFeed();
+  log_->OnTrouble([this](std::string_view code, std::string_view message) { Trouble(code, message); });
   ListenToRelay();
 }
 Engine::~Engine() {
   if (log_->feed() != nullptr) log_->feed()->OnNews({});
+  log_->OnTrouble({});
   if (relay_ != nullptr) relay_->Listen({}, {});
 }
 

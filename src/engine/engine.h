@@ -123,6 +123,7 @@ class Engine {
   void Forget(ConnectionId id);
   void FlushConnection(Connection& connection);
   void Event(std::string_view json);
+  void Trouble(std::string_view code, std::string_view message);
 
   // engine_hello.cc
   void Hello(Connection& connection, Packet packet);

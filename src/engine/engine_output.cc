@@ -83,6 +83,15 @@ void Engine::Forget(ConnectionId id) {
   connections_.erase(found);
 }
 
+void Engine::Trouble(std::string_view code, std::string_view message) {
+  std::string json = R"({"event":"error","code":)";
+  WriteJsonString(code, &json);
+  json += R"(,"message":)";
+  WriteJsonString(message, &json);
+  json += '}';
+  Event(json);
+}
+
 void Engine::Event(std::string_view json) { output_.AddBytes(OutputKind::kEvent, 0, json); }
 
 OutputBatch Engine::TakeOutput() {

@@ -185,6 +185,7 @@ struct LogCounters {
   uint64_t removed_bytes = 0;       // of their records
   uint64_t retention_runs = 0;      // rounds over all conversations that came to their end
   uint64_t retention_failures = 0;  // conversations that could not be looked at
+  uint64_t refusals = 0;            // times that Redis did not let us in, or showed a certificate that is not good
   int64_t retention_at_ms = 0;      // when the last round ended; 0: none has
 };
 
@@ -264,6 +265,9 @@ class Log {
   // For a log that answers later: `answered` is called on the loop after answers were given that were not inline, so
   // that what they gave rise to is taken on.
   virtual void OnAnswered(std::function<void()> answered) { (void)answered; }
+  // What goes on for a while and somebody has to mend, in words, now and then; `code` as in lib/protocol/codes.js.
+  using Trouble = std::function<void(std::string_view code, std::string_view message)>;
+  virtual void OnTrouble(Trouble told) { (void)told; }
   // Answers everything unanswered, inline (kUnavailable). Nothing may be asked afterwards.
   virtual void Close() {}
 

@@ -50,6 +50,7 @@ void RedisClient::Close() {
   closed_ = true;
   looking_.reset();
   on_topology_.clear();
+  on_refused_ = nullptr;
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_->timer),
            [](uv_handle_t* handle) { delete static_cast<Timer*>(handle->data); });
   timer_ = nullptr;
@@ -191,6 +192,10 @@ void RedisClient::Took(const CallPointer& call, RedisResult result) {
       LookSoon();
       [[fallthrough]];
     default:
+      if (result.status.hopeless()) {
+        LookSoon();  // another node may serve that by now
+        if (on_refused_) on_refused_(result.status);
+      }
       return call->done(std::move(result));
   }
 }

@@ -82,6 +82,8 @@ class RedisClient {
   void Refresh() { LookSoon(); }
   // Called after each look that succeeded, each that was given.
   void OnTopology(std::function<void()> looked) { on_topology_.push_back(std::move(looked)); }
+  // Called where a server refuses us for good, or we it, as long as that lasts: a password, a certificate.
+  void OnRefused(std::function<void(const RedisStatus& status)> refused) { on_refused_ = std::move(refused); }
   // For a connection of one's own to a node: with the same user and bounds.
   RedisConnectionOptions ConnectionOptionsFor(const SlotMap::Node& node) const;
 
@@ -146,6 +148,7 @@ class RedisClient {
   std::vector<std::string> spares_;  // buffers of calls that are done, for the next ones
   std::vector<std::function<void(RedisStatus, const ServerInfo&)>> describing_;
   std::vector<std::function<void()>> on_topology_;
+  std::function<void(const RedisStatus& status)> on_refused_;
   std::shared_ptr<Look> looking_;
   RedisStatus look_failure_;
   uint64_t look_at_ms_ = UINT64_MAX;

@@ -11,6 +11,7 @@ namespace {
 
 // A lease is renewed when a third of it is over, and what failed is tried again after this part of it.
 constexpr uint32_t kLeaseTries = 30;
+constexpr uint64_t kTroubleEveryMs = 10000;
 
 uint64_t SteadyMs() { return uv_hrtime() / 1000000; }
 
@@ -29,6 +30,7 @@ RedisLog::RedisLog(uv_loop_t* loop, RedisClientOptions client, RedisLogOptions o
     indexed_.clear();
     members_.clear();
   });
+  client_.OnRefused([this](const RedisStatus& status) { Refused(status); });
   feed_ = std::make_unique<RedisFeed>(RedisFeed::Host{.loop = loop_,
                                                       .client = &client_,
                                                       .replicas = options_.replicas,
@@ -80,6 +82,15 @@ LogCounters RedisLog::counters() const {
   LogCounters counters = counters_;
   counters.cached_conversations = members_.size() + indexed_.size();
   return counters;
+}
+
+// Every command finds the same as long as it lasts: it is told once in a while.
+void RedisLog::Refused(const RedisStatus& status) {
+  ++counters_.refusals;
+  if (!trouble_ || closed_ || SteadyMs() < trouble_again_ms_) return;
+  trouble_again_ms_ = SteadyMs() + kTroubleEveryMs;
+  trouble_(RedisCodeName(status.code), status.message);
+  if (answered_) answered_();
 }
 
 // --- opening, and the worker number ---

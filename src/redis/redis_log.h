@@ -67,6 +67,7 @@ class RedisLog final : public Log {
   // number is free when its lease runs out.
   void Close() override;
   void OnAnswered(std::function<void()> answered) override { answered_ = std::move(answered); }
+  void OnTrouble(Trouble told) override { trouble_ = std::move(told); }
 
   void Commit(const std::vector<Command>& group, int64_t now_ms, CommitDone done) override;
   void Views(std::string_view user, std::string_view device, std::string_view after_conv, size_t limit,
@@ -119,6 +120,8 @@ class RedisLog final : public Log {
     uint64_t keep = 0;
   };
   using ViewManyDone = std::function<void(Status status, std::vector<Seen> seen)>;
+
+  void Refused(const RedisStatus& status);
 
   // Answers in the order of the calls.
   TicketPointer TakeTicket();
@@ -199,6 +202,8 @@ class RedisLog final : public Log {
   size_t commits_ = 0;                        // under way
   std::vector<std::function<void()>> reads_;  // that wait for them
   std::function<void()> answered_;
+  Trouble trouble_;
+  uint64_t trouble_again_ms_ = 0;  // steady
   MembersByConversation members_;
   // Direct conversations that are on their users' lists, as far as is known: forgotten where Redis may have lost it.
   struct Indexed {

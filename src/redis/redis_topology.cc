@@ -143,6 +143,7 @@ void RedisClient::Looked(const std::shared_ptr<Look>& look, RedisStatus status) 
     look_at_ms_ = NowMs() + options_.retry_min_ms +
                   (options_.random ? options_.random() % (options_.retry_max_ms - options_.retry_min_ms + 1) : 0);
   }
+  if (status.hopeless() && on_refused_) on_refused_(status);
   auto describing = std::move(describing_);
   describing_.clear();
   for (const CallPointer& call : resumed) {

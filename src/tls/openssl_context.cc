@@ -13,6 +13,14 @@ namespace {
 // Without it OpenSSL would ask for a password on the terminal.
 int NoPassword(char*, int, int, void*) { return -1; }
 
+// Of the std::string that `text` points to.
+int PasswordOf(char* into, int size, int, void* text) {
+  const std::string& password = *static_cast<const std::string*>(text);
+  if (password.empty() || password.size() > static_cast<size_t>(size)) return -1;
+  password.copy(into, password.size());
+  return static_cast<int>(password.size());
+}
+
 using Bio = std::unique_ptr<BIO, decltype([](BIO* bio) { BIO_free(bio); })>;
 using Certificate = std::unique_ptr<X509, decltype([](X509* certificate) { X509_free(certificate); })>;
 using Key = std::unique_ptr<EVP_PKEY, decltype([](EVP_PKEY* key) { EVP_PKEY_free(key); })>;
@@ -49,9 +57,12 @@ class OpensslContext final : public TlsContext {
   std::string servername_;
 };
 
-TlsOpened Refused(std::string option, std::string message) {
-  return {{RedisCode::kBadUrl, std::move(message)}, std::move(option), nullptr};
+TlsOpened Refused(std::string option, std::string message, RedisCode code = RedisCode::kBadUrl) {
+  return {{code, std::move(message)}, std::move(option), nullptr};
 }
+
+// PKCS 8 says it in its first line, the older form in its second.
+bool IsEncrypted(const std::string& pem) { return pem.find("ENCRYPTED") != std::string::npos; }
 
 TlsOpened UseOwn(const TlsOptions& options, SSL_CTX* context) {
   if (options.cert.empty() != options.key.empty()) {
@@ -61,9 +72,14 @@ TlsOpened UseOwn(const TlsOptions& options, SSL_CTX* context) {
   std::vector<Certificate> chain;
   if (!ReadCertificates(options.cert, &chain)) return Refused("cert", "it is no certificate in PEM");
   const Bio bio = Reading(options.key);
-  const Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, &NoPassword, nullptr));
+  std::string passphrase = options.passphrase;
+  const Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, &PasswordOf, &passphrase));
   ERR_clear_error();
-  if (key == nullptr) return Refused("key", "it is no private key in PEM, or an encrypted one");
+  if (key == nullptr && IsEncrypted(options.key)) {
+    if (passphrase.empty()) return Refused("key", "it is encrypted: passphrase opens it");
+    return Refused("passphrase", "it does not open the key", RedisCode::kTls);
+  }
+  if (key == nullptr) return Refused("key", "it is no private key in PEM");
   if (SSL_CTX_use_certificate(context, chain[0].get()) != 1) return Refused("cert", "OpenSSL does not take it");
   for (size_t i = 1; i < chain.size(); ++i) {
     if (SSL_CTX_add1_chain_cert(context, chain[i].get()) != 1)

@@ -13,14 +13,16 @@ namespace everyonce {
 struct TlsOptions {
   std::vector<std::string> ca;  // certificates that are trusted, each text one or more
   std::string cert;             // ours, with what is between it and its root
-  std::string key;              // of `cert`, not encrypted
+  std::string key;              // of `cert`
+  std::string passphrase;       // of an encrypted `key`
   std::string servername;       // asked for and checked in place of the address's host; empty: the host
   bool reject_unauthorized = true;
 };
 
 struct TlsOpened {
-  RedisStatus
-      status;  // kBadUrl with `option`, a name of TlsOptions; kTlsUnavailable: this Node has no OpenSSL to share
+  // kBadUrl with `option`, a name of TlsOptions; kTls: `passphrase` does not open the key; kTlsUnavailable: this Node
+  // has no OpenSSL to share.
+  RedisStatus status;
   std::string option;
   std::shared_ptr<TlsContext> context;  // where `status` is ok
 };

@@ -123,6 +123,9 @@ describe('flow: TLS to Redis', () => {
       [{ servername: 'a\0b' }, 'servername'],
       [{ rejectUnauthorized: 0 }, 'rejectUnauthorized'],
       [{ passphrase: 'hunter2' }, 'passphrase'],
+      [{ cert, key, passphrase: '' }, 'passphrase'],
+      [{ cert, key, passphrase: 'x'.repeat(1024) }, 'passphrase'],
+      [{ cert, key, password: 'hunter2' }, 'password'],
     ]) {
       const named = `redis.tls.${option}`;
       const open = () => createServer({ insecure: true, redis: { nodes: [url], tls } });
@@ -139,6 +142,68 @@ describe('flow: TLS to Redis', () => {
       assert.throws(() => createServer({ insecure: true, redis }), refusal('BAD_OPTION', option, /./), option);
     }
     assert.throws(() => new (loadAddon().Redis)(mixed), { code: 'BAD_OPTION', field: 'redis.nodes' });
+  });
+
+  it('a key with a passphrase: opened, asked for, or refused as REDIS_TLS', async () => {
+    const strict = await startTlsRedis(pair, authority, '--tls-auth-clients', 'yes');
+    const ours = authority.issue({ subject: '/CN=client' });
+    for (const key of [authority.encrypt(ours, 'hunter2'), authority.encrypt(ours, 'hunter2', 'PKCS 8')]) {
+      const tls = (/** @type {string} */ passphrase) => on(strict.url, { cert: ours.cert, key, passphrase });
+      const server = await startServer(tls('hunter2'));
+      const source = new Dedup({ store: server, windowMs: 60_000 }); // by the server's own certificate
+      onCleanUp(() => source.close());
+      assert.equal(await source.check(key), 'new');
+      await source.close();
+      await server.close();
+      const wrong = () => createServer({ insecure: true, ...tls('hunter3') });
+      assert.throws(wrong, refusal('REDIS_TLS', 'redis.tls.passphrase', /does not open the key/));
+      const store = { redis: tls('hunter3').redis };
+      assert.throws(
+        () => new Dedup({ store, windowMs: 1000 }),
+        refusal('REDIS_TLS', 'store.redis.tls.passphrase', /does not open the key/),
+      );
+    }
+    await (await startServer(on(strict.url, { cert: ours.cert, key: ours.key, passphrase: 'none is needed' }))).close();
+  });
+
+  it('a certificate that runs out while the server runs is told as REDIS_TLS; with a good one it goes on by itself', async () => {
+    const old = authority.issue({ days: -1 });
+    const redis = await startTlsRedis(pair, authority);
+    const admin = new Redis(redis.port, '127.0.0.1', { tls: { ca: authority.cert, rejectUnauthorized: false } });
+    onCleanUp(() => admin.disconnect());
+    /** @type {any[]} */
+    const errors = [];
+    const logger = { error: (/** @type {any} */ { err }) => errors.push(err) };
+    const server = await startServer({ ...on(redis.url), logger });
+    const dedup = new Dedup({ store: server, windowMs: 60_000 });
+    onCleanUp(() => dedup.close());
+    const alice = await login(server, 'alice');
+    const say = async (/** @type {number} */ n) => alice.say(DM, id(n), n, { n });
+    const health = async () => (await fetch(`http://127.0.0.1:${server.port}/everyonce/healthz`)).status;
+    assert.deepEqual([(await say(1)).t, await dedup.check('a'), await health()], ['ack', 'new', 200]);
+
+    const use = ({ certFile, keyFile }) =>
+      admin.call('CONFIG', 'SET', 'tls-cert-file', certFile, 'tls-key-file', keyFile);
+    await use(old);
+    assert.equal((await say(2)).t, 'ack', 'what is connected stays so');
+    await admin.client('KILL', 'TYPE', 'normal');
+    const refused = await say(3);
+    assert.deepEqual([refused.t, refused.code], ['nack', 'unavailable']);
+    assert.match(refused.message, /certificate has expired/);
+    await assert.rejects(dedup.check('b'), { code: 'REDIS_TLS', option: 'store.redis' });
+    assert.equal(await health(), 503);
+    assert.deepEqual([errors[0]?.code, /certificate has expired/.test(errors[0]?.message)], ['REDIS_TLS', true]);
+    assert.match(await server.metrics(), /^everyonce_redis_refusals_total [1-9]/m);
+
+    await use(pair);
+    let answer = await say(3);
+    while (answer.code === 'unavailable') answer = await say(3);
+    assert.deepEqual([answer.t, answer.seq], ['ack', 3]);
+    // Its connection is tried again within two seconds.
+    const check = () => dedup.check('b').catch((/** @type {any} */ { code }) => code);
+    let told = await check();
+    while (told === 'REDIS_TLS') told = await check();
+    assert.deepEqual([told, await health()], ['new', 200]);
   });
 
   it('TLS on one side only, and a server that says nothing, are told within the deadline', async () => {

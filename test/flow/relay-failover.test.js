@@ -139,4 +139,35 @@ describe('flow: several servers, and a Redis that forgets', function () {
     const page = await bob.ask({ t: 'pull', conv: DM, limit: 10, order: 'oldest' });
     assert.deepEqual(bodies(page.items), [2]);
   });
+
+  it('a replica that stands still (SIGSTOP): nothing is acked that it lacks; when it goes on, each message is there once', async () => {
+    const primary = await startRedis('--repl-diskless-sync-delay', '0');
+    const replica = await startRedis('--replicaof', '127.0.0.1', String(primary.port));
+    while (!/state=online/.test(await command(primary.port, 'INFO replication')));
+    const pid = Number(/process_id:(\d+)/.exec(await command(replica.port, 'INFO server'))?.[1]);
+    const redis = { nodes: [primary.url, replica.url] };
+    const one = await startServer({ data: undefined, redis, durability: { replicas: 1, timeoutMs: 1000 } });
+    const two = await startServer({ data: undefined, redis, durability: { replicas: 1, timeoutMs: 1000 } });
+    const alice = await login(one, 'alice');
+    const bob = await login(two, 'bob');
+    const say = async (n) => alice.say(DM, `message-000${n}`, n, { n });
+    assert.equal((await say(1)).safe, 'replicated');
+    await bob.hear(DM, 1);
+    process.kill(pid, 'SIGSTOP');
+    try {
+      assert.equal((await say(2)).code, 'unavailable');
+      assert.equal((await say(2)).code, 'unavailable', 'nor the repeat');
+      await bob.settled();
+      assert.deepEqual(
+        bob.packets.filter(({ seq, head }) => seq > 1 || head > 1),
+        [],
+      );
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    let answer = await say(2);
+    while (answer.code === 'unavailable') answer = await say(2);
+    assert.deepEqual([answer.t, answer.seq, answer.dup, answer.safe], ['ack', 2, true, 'replicated']);
+    assert.deepEqual(bodies((await two.history(DM, { limit: 10 })).items), [1, 2]);
+  });
 });

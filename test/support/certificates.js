@@ -46,8 +46,10 @@ export class Authority {
     return { cert: readFileSync(certFile, 'latin1'), key: readFileSync(keyFile, 'latin1'), certFile, keyFile };
   }
 
-  /** @param {Pair} pair @param {string} password @returns {string} its key, encrypted */
-  encrypt({ keyFile }, password) {
+  /** @param {Pair} pair @param {string} password @param {string} [form] @returns {string} its key, encrypted */
+  encrypt({ keyFile }, password, form) {
+    if (form === 'PKCS 8')
+      return String(this.#openssl('pkcs8', '-topk8', '-in', keyFile, '-passout', `pass:${password}`));
     return String(this.#openssl('ec', '-in', keyFile, '-aes128', '-passout', `pass:${password}`));
   }
 
