@@ -72,13 +72,14 @@ class Edge {
 
   uint64_t Count(OutputKind kind) { return kinds[static_cast<uint32_t>(kind)]; }
 
-  std::unique_ptr<EngineThread> thread;
   std::mutex mutex;
   std::condition_variable condition;
   bool woken = false;
   uint64_t kinds[8] = {};
   uint64_t acks = 0;
   OutputKind last = OutputKind::kWrite;
+  // Ends first: until then it wakes this edge.
+  std::unique_ptr<EngineThread> thread;
 };
 
 std::string Send(uint64_t n) {
