@@ -257,6 +257,18 @@ void Engine::TellHistory(Connection& connection, Link& link, const Position& tol
   link.held.clear();
   // It is gone, and so is everything else, most likely: the client comes again, is told of all, and offers its own.
   if (view.epoch == 0) return Shut(connection, 1012);
+  // A slower clock named it than the one that named what was lost, and clients take the higher epoch for the later.
+  // This was asked for after the other had been told, so which is the later is known: who comes again is judged by what
+  // he brings.
+  if (view.epoch < told.epoch) {
+    SharedConversation* shared = SharedOf(told.conv);
+    if (shared != nullptr && shared->epoch > view.epoch) {
+      GiveHeld(shared, kMaxInteger);  // to those who are not closed yet, as whatever was told before
+      shared->epoch = view.epoch;
+      shared->next = 0;
+    }
+    return Shut(connection, 1012);
+  }
   if (found.resume == everyonce::Resume::kOk && view.epoch == told.epoch) {
     link.epoch = told.epoch;
     link.head = std::max(told.seq, view.head);

@@ -116,7 +116,7 @@ void Engine::TellNews(Connection& connection, const ConversationView& view) {
   Link& link = *found;
   if (!inserted && view.epoch == link.epoch && view.head <= link.head) return;
   if (!inserted && relay_ != nullptr && view.epoch != link.epoch && link.epoch != 0) {
-    if (!link.loading && view.epoch > link.epoch) CheckHistory(connection, view.conv, link);
+    if (!link.loading) CheckHistory(connection, view.conv, link);
     return;
   }
   link.epoch = view.epoch;

@@ -191,6 +191,26 @@ describe('client: receiving', () => {
     assert.equal(received(network, 'resume').length, 2);
   });
 
+  it('takes a history with a lower epoch for the later one where a hello is answered with it', async () => {
+    const { clock, server, makeClient, online } = makeWorld();
+    const [alice, bob] = [makeClient('alice'), makeClient('bob')];
+    await online(alice, bob);
+    for (let i = 0; i < 5; i++) alice.send(DM, i);
+    await clock.advance(500);
+    server.truncate(DM, 3);
+    await clock.advance(500);
+    alice.send(DM, 5);
+    await clock.advance(500);
+    server.truncate(DM, 4, -500);
+    await clock.advance(5_000);
+    alice.send(DM, 6);
+    await clock.advance(5_000);
+    const all = [0, 1, 2, 3, 4, 5, 6];
+    assert.deepEqual(server.conversation(DM).messages.map(({ body }) => body), all); // prettier-ignore
+    assert.deepEqual(bob.received.map(({ body }) => body), all); // prettier-ignore
+    assert.deepEqual([alice.outbox(), alice.conversations()[0].got, bob.conversations()[0].got], [[], 7, 7]);
+  });
+
   it('does not show a message twice that a server lost and got again', async () => {
     const { clock, server, makeClient, online } = makeWorld();
     const [alice, bob] = [makeClient('alice'), makeClient('bob')];

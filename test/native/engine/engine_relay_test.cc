@@ -380,6 +380,65 @@ TEST_F(EngineRelay, ALostTailIsToldBeforeAnythingFollows) {
   EXPECT_EQ(code, 1012u);
 }
 
+// Named by a slower clock than that of the history that was lost: clients take the higher epoch for the later.
+TEST_F(EngineRelay, AHistoryWithALowerEpochIsToldByComingAgain) {
+  a.harness.Connect(1, "alice", "alice-1");
+  b.harness.Connect(1, "bob", "bob-1");
+  b.harness.Connect(2, "bob", "bob-2");
+  uint64_t epoch = 0;
+  for (uint64_t n = 1; n <= 5; ++n) SendAt(&a, 1, kConv, n, "a" + std::to_string(n));
+  for (const auto& packet : b.harness.Take(1)) {
+    if (packet.t == "msg") epoch = packet.integer("epoch");
+  }
+  ResumeView found;
+  found.view = {.conv = kConv, .epoch = epoch - 1, .head = 4, .got = 3};
+  found.resume = Resume::kTruncated;
+  found.keep = 3;
+  store.histories[kConv] = found;
+  // Who comes after the failover knows nothing else, and stays.
+  b.harness.Connect(3, "bob", "bob-3");
+  for (int i = 0; i < 17; ++i) Advance(1000);
+  for (const uint32_t connection : {1u, 2u}) {
+    uint32_t code = 0;
+    ASSERT_TRUE(b.harness.closed(connection, &code));
+    EXPECT_EQ(code, 1012u);
+  }
+  EXPECT_FALSE(b.harness.closed(3, nullptr));
+  // What is added to that history comes at once.
+  b.harness.Take(3);
+  b.port.Hear({.kind = Bell::Kind::kMessage,
+               .conv = kConv,
+               .epoch = epoch - 1,
+               .seq = 5,
+               .user = "alice",
+               .device = "alice-1",
+               .packet = R"({"t":"msg","seq":5})"});
+  Settle();
+  int heads = 0;
+  const Seqs seqs = TakeSeqs(&b, 3, &heads);
+  EXPECT_EQ(seqs.size() + static_cast<size_t>(heads), 1u);
+}
+
+// An answer that was read before a later history was told is no reason to close anybody.
+TEST_F(EngineRelay, AnOlderViewIsNoLowerEpoch) {
+  a.harness.Connect(1, "alice", "alice-1");
+  b.harness.Connect(1, "bob", "bob-1");
+  for (uint64_t n = 1; n <= 2; ++n) SendAt(&a, 1, kConv, n, "a" + std::to_string(n));
+  ConversationView now;
+  store.log->View("bob", "bob-1", kConv, [&](const Status&, const ConversationView& view) { now = view; });
+  ResumeView older;
+  older.view = now;
+  older.view.epoch = now.epoch - 1;
+  store.histories[kConv] = older;
+  store.older = true;
+  b.port.MakeUnsure(kConv);
+  Settle();
+  Advance(300);
+  EXPECT_EQ(b.harness.engine().relaying_counters().catch_ups, 1u) << "it was looked at";
+  uint32_t code = 0;
+  EXPECT_FALSE(b.harness.closed(1, &code));
+}
+
 TEST_F(EngineRelay, AHeadThatIsOwedWaitsForTheLookAtTheHistory) {
   a.harness.Connect(1, "alice", "alice-1");
   b.harness.Connect(1, "bob", "bob-1");

@@ -32,6 +32,7 @@ class RelayedStore {
   std::deque<std::pair<Port*, Bell>> waiting;
   // Scripted histories: what becomes of positions, and where conversations stand. Empty: the log's own.
   std::map<std::string, ResumeView> histories;
+  bool older = false;  // those are old answers: who asks what became of a position is told by the log itself
 
   void Release();
 };
@@ -159,6 +160,10 @@ class RelayedLog final : public Log {
              ViewsDone done) override {
     store_->log->Views(user, device, after_conv, limit,
                        [this, done = std::move(done)](Status status, std::vector<ConversationView> views, bool more) {
+                         for (ConversationView& view : views) {
+                           const auto scripted = store_->histories.find(view.conv);
+                           if (scripted != store_->histories.end()) view = scripted->second.view;
+                         }
                          if (!views_held) return done(std::move(status), std::move(views), more);
                          held_views_.emplace_back([done, status, views, more] { done(status, views, more); });
                        });
@@ -176,7 +181,7 @@ class RelayedLog final : public Log {
   }
   void ResumeAt(std::string_view user, std::string_view device, const std::vector<Position>& positions,
                 ResumeDone done) override {
-    if (positions.size() == 1 && store_->histories.contains(positions[0].conv)) {
+    if (positions.size() == 1 && !store_->older && store_->histories.contains(positions[0].conv)) {
       return done(Status::Ok(), {store_->histories.at(positions[0].conv)});
     }
     store_->log->ResumeAt(user, device, positions,

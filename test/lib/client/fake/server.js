@@ -78,10 +78,12 @@ export class FakeServer {
     return stored;
   }
 
-  /** The store lost all of the conversation above `keep`; a new epoch begins. */
-  truncate(conv, keep) {
+  /** The store lost all of the conversation above `keep`; a new epoch begins, named by a clock that is `ms` ahead. */
+  truncate(conv, keep, ms = 1000) {
     const log = this.conversation(conv);
-    log.truncate(keep, (this.#lastEpoch += 1000));
+    log.truncate(keep, (this.#lastEpoch += ms));
+    // Nobody can be told of one that he would take for older.
+    if (ms < 0) for (const connection of [...this.connections]) connection.end(1012);
     for (const connection of this.connections) connection.epochChanged(log, keep);
   }
 
