@@ -109,6 +109,8 @@ class DeviceCheck {
       this.#add('changed', 'elsewhere', event, 'delivered, the log has nothing there');
     if (stored && messageKey(stored, stored.from, stored.fromDevice) !== key) {
       this.#add('changed', 'place_reused', event, `the log has ${stored.id} there`);
+    } else if (stored && !this.#log.visibility(String(event.conv)).shows(event.user, event.seq ?? 0)) {
+      this.#add('changed', 'not_visible', event, 'delivered');
     }
   }
 

@@ -93,6 +93,14 @@ describe('the judge of schedules', () => {
     });
   }
 
+  it('flags a message that was delivered to somebody who had left', () => {
+    const events = goodHistory();
+    const left = /** @type {any} */ (events.find(({ op, seq }) => op === 'log' && seq === 7));
+    events.push({ ...left, op: 'deliver', user: 'bob', device: 'B' });
+    const { findings } = judge(events);
+    assert.ok(findings.some(({ rule, user, seq }) => rule === 'not_visible' && user === 'bob' && seq === 7));
+  });
+
   it('lets a device that reads back see what it acked', () => {
     const events = goodHistory();
     const seen = events.find(({ op, seq }) => op === 'see' && seq === 4);

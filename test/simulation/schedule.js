@@ -38,7 +38,7 @@ export async function runSeed(seed, { keep = false, steps = ALL_STEPS } = {}) {
   const world = shared ?? new World(seed, options);
   await world.begin();
   if (!shared) await world.backUp();
-  world.kind = chance() < 0.15 ? 'backups' : chance() < 0.2 ? 'outboxes' : 'usual';
+  world.kind = chance() < 0.15 ? (shared ? 'members' : 'backups') : chance() < 0.2 ? 'outboxes' : 'usual';
   const began = world.clock.now();
   Object.assign(world.network.faults, {
     repeat: chance() < 0.5 ? chance() * 0.04 : 0,

@@ -1,5 +1,6 @@
 /** The life of several servers on one store: what is drawn for it, and one step of it. */
 import { SharedWorld } from './shared-world.js';
+import { GROUP } from './world.js';
 
 /**
  * @param {number} seed
@@ -36,7 +37,14 @@ export async function actShared(world, chance) {
   const device = pick(devices);
   const server = pick(servers);
   const dice = chance();
-  if (dice < 0.42) {
+  if (world.kind === 'members' && chance() < 0.3) {
+    // Who is in a group changes while everybody writes to it.
+    for (let i = 1 + chance() * 3; i > 0; i--) {
+      await world.changeMembers(chance() < 0.5 ? 'add' : 'remove');
+      for (const each of devices) if (chance() < 0.5) each.send(GROUP);
+      await clock.advance(chance() * 60);
+    }
+  } else if (dice < 0.42) {
     for (let i = 1 + chance() * 8; i > 0; i--) device.send(pick(device.convs));
   } else if (dice < 0.46) device.sendPackage(pick(device.convs), 2 + Math.floor(chance() * 12), chance() * 1_500);
   else if (dice < 0.5) await world.changeMembers(chance() < 0.5 ? 'add' : 'remove');

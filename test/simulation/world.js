@@ -32,7 +32,7 @@ export class World {
   faults = { slowHandler: 0, throwingHandler: 0, outboxFails: 0 };
   /** @type {Device[]} */
   devices = [];
-  /** Which rare things may happen. @type {'usual' | 'backups' | 'outboxes'} */
+  /** Which rare things may happen, or happen often. @type {'usual' | 'backups' | 'outboxes' | 'members'} */
   kind = 'usual';
   /** Devices whose outbox was lost: what they alone knew need not come true. @type {Set<string>} */
   lost = new Set();
@@ -91,7 +91,7 @@ export class World {
   /** @param {Device} device @param {any} error */
   onClientError(device, error) {
     const expected = ['OUTBOX_FAILED', 'STORE_FAILED', 'unavailable', 'HANDLER_FAILED', 'CONNECTION_REFUSED'];
-    if (error?.code === 'REPLACED' && this.#doubles.has(device)) return;
+    if (['REPLACED', 'stale_device'].includes(error?.code) && this.#doubles.has(device)) return;
     if (expected.includes(error?.code)) this.trace.count(error.code);
     else this.errors.push(`${device.label}: ${error?.code} ${error?.message}`);
   }
