@@ -129,7 +129,8 @@ export class Device {
     client.on('error', (error) => this.#world.onClientError(this, error));
     client.on('device', () => {
       this.#world.trace.count('new device');
-      this.#world.renewed.add(this.label);
+      // What the installation had named before it was copied moves along.
+      for (const label of [this.label, ...this.except]) this.#world.renewed.add(label);
     });
     client.on('epoch', ({ voided }) => voided > 0 && this.#world.trace.count('voided'));
     client.on('moved', () => this.#world.trace.count('moved'));

@@ -59,12 +59,15 @@ export class Network {
   calm() {
     Object.assign(this.faults, { repeat: 0, lose: 0, cut: 0, halfOpen: 0, refuse: false });
     this.throttled.clear();
+    // A connection that has lost something of what it carried would not live on.
+    for (const socket of [...this.sockets]) if (socket.hasLost) socket.cut();
   }
 }
 
 /** The client's WebSocket and, in `edge`, the server's end of it. */
 class Socket {
   bufferedAmount = 0;
+  hasLost = false;
   #state = 'dialing';
   #due = { up: 0, down: 0 };
   #id = 0;
@@ -164,7 +167,10 @@ class Socket {
     // A stream of bytes loses nothing in its middle, and repeats nothing. Both are drawn all the same, where the
     // protocol can take them: proxies and clients of others do stranger things.
     const isHello = text.includes('"t":"hello"');
-    if (direction === 'up' && !isHello && random() < faults.lose) return trace.count('lost frame');
+    if (direction === 'up' && !isHello && random() < faults.lose) {
+      this.hasLost = true;
+      return trace.count('lost frame');
+    }
     const copies = random() < faults.repeat && !isHello ? 2 : 1;
     for (let i = 0; i < copies; i++) {
       this.#later(direction, () => {

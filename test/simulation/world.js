@@ -38,7 +38,7 @@ export class World {
   lost = new Set();
   /** Devices that took a new id: what they sent under the old one is another device's to them. @type {Set<string>} */
   renewed = new Set();
-  /** Those that have one device id between them just now. @type {Set<Device>} */
+  /** Those that had one device id between them. @type {Set<Device>} */
   #doubles = new Set();
   #wentBack = false;
   /** The newest seqs of the backup. @type {Map<string, number>} */
@@ -98,7 +98,10 @@ export class World {
 
   /** Nobody else has this device: one that is told so would stand still for ever. @param {Device} device */
   replaced(device) {
-    if (!this.#doubles.has(device)) this.errors.push(`${device.label}: replaced, by nobody`);
+    // By a hello of the one before it that was late: its application says that it is wanted again.
+    if (this.#doubles.has(device))
+      this.clock.setTimeout(() => this.devices.includes(device) && device.client?.state === 'replaced' && device.restart(), 1_000); // prettier-ignore
+    else this.errors.push(`${device.label}: replaced, by nobody`);
   }
 
   /** The group's creator takes carol out, or in again. @param {'add' | 'remove'} t */
@@ -109,6 +112,7 @@ export class World {
   /** @param {Device} device @param {number} ms until it is there again */
   async swapOutbox(device, ms) {
     const other = device.goBack();
+    this.#doubles.add(other);
     this.devices[this.devices.indexOf(device)] = other;
     await this.clock.advance(ms);
     other.start();
@@ -132,6 +136,7 @@ export class World {
     }
     if (chance() < 0.4) return this.#runBeside(device, chance);
     const other = device.goBack(chance() < 0.5);
+    this.#doubles.add(other);
     this.devices[this.devices.indexOf(device)] = other;
     await this.clock.advance(chance() * 500);
     other.start();
@@ -142,7 +147,7 @@ export class World {
   /** A device and its copy run at once, as two tabs of which one was cloned; then the first ends. @param {Device} device @param {() => number} chance */
   async #runBeside(device, chance) {
     const other = device.double();
-    this.#doubles = new Set([device, other]);
+    for (const each of [device, other]) this.#doubles.add(each);
     other.start();
     for (let i = 1 + chance() * 3; i > 0; i--) {
       this.#sendSome(chance() < 0.5 ? device : other, chance);
@@ -151,9 +156,7 @@ export class World {
     }
     this.devices[this.devices.indexOf(device)] = other;
     device.makeWayFor(other);
-    // One that was replaced waits for its application to say that it is wanted again.
     if (other.client?.state === 'replaced') other.restart();
-    this.#doubles.clear();
   }
 
   /** @param {Device} device @param {() => number} chance */
