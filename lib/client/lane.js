@@ -41,6 +41,7 @@ const LONGEST_RETRY_MS = 60_000;
  * @property {(conv: string, epoch: number, seq: number) => void} own an own message has this place
  * @property {(reason: string) => void} connectionIsDead
  * @property {() => void} deviceIsTaken
+ * @property {boolean} leaving another copy of the outbox used this device's numbers
  * @property {(send: Send) => void} abandon gives up what the server has not stored
  * @property {number} mostParts of a package that the server's rate lets through in time
  * @property {(lane: Lane) => void} emptied
@@ -141,7 +142,7 @@ export class Lane {
 
   pump() {
     const { host } = this;
-    if (!host.online || this.busy || this.#pause) return;
+    if (!host.online || host.leaving || this.busy || this.#pause) return;
     while (this.cursor < this.sends.length) {
       const send = this.sends[this.cursor];
       const { entry } = send;

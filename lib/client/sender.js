@@ -9,6 +9,8 @@ import { statusOf } from './recovery.js';
 
 /** Wait before lanes that met a full socket are pumped again, ms. */
 const FULL_SOCKET_MS = 20;
+/** An answer that has not come by then does not, ms: a server gives a package up after 5 s. */
+const LONGEST_ANSWER_MS = 10_000;
 /** A package whose parts take longer than this to send would not be put together in the server's 5 s, ms. */
 const LONGEST_PACKAGE_MS = 4_000;
 
@@ -50,6 +52,10 @@ export class Sender {
   /** @type {any} */
   #waitTimer = null;
   #rate = new RateBucket();
+  /** Another copy of the outbox used this device's numbers: nothing is transmitted any more. */
+  leaving = false;
+  /** @type {any} */
+  #leaveTimer = null;
 
   /** @param {SenderHost} host */
   constructor(host) {
@@ -90,6 +96,7 @@ export class Sender {
   /** @param {Packet} welcome @param {number} connection */
   onOnline({ limits }, connection) {
     this.online = true;
+    this.#stay();
     this.connection = connection;
     this.limits = { body: limits.body ?? Infinity, frame: limits.frame ?? Infinity };
     this.#rate.reset(Number(limits.rate) || 0, this.clock.now());
@@ -98,6 +105,7 @@ export class Sender {
 
   onLost() {
     this.online = false;
+    this.#stay();
     this.#waiting.clear();
     this.clock.clearTimeout(this.#waitTimer);
     this.#waitTimer = null;
@@ -107,11 +115,13 @@ export class Sender {
   /** @param {Packet} ack */
   onAck(ack) {
     this.#lanes.get(ack.conv)?.onAck(ack);
+    this.#leaveIfAnswered();
   }
 
   /** @param {Packet} nack */
   onNack(nack) {
     this.#lanes.get(nack.conv)?.onNack(nack);
+    this.#leaveIfAnswered();
   }
 
   /** A packet that is counted by the server went out beside the sends. */
@@ -249,7 +259,29 @@ export class Sender {
   }
 
   deviceIsTaken() {
+    if (this.leaving) return;
+    this.leaving = true;
+    this.#leaveTimer = this.clock.setTimeout(
+      () => this.host.connectionIsDead('answers are missing'),
+      LONGEST_ANSWER_MS,
+    );
+    this.#leaveIfAnswered();
+  }
+
+  /**
+   * A new device asks what became of the old one's messages, and sends the rest. What is under way is answered before: were it to
+   * come to the server behind that question, it would be stored twice.
+   */
+  #leaveIfAnswered() {
+    if (!this.leaving || [...this.#lanes.values()].some((lane) => lane.sends.some(({ inFlight }) => inFlight > 0)))
+      return;
     this.host.deviceIsTaken();
+  }
+
+  #stay() {
+    this.leaving = false;
+    this.clock.clearTimeout(this.#leaveTimer);
+    this.#leaveTimer = null;
   }
 
   /** @param {Lane} lane */

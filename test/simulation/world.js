@@ -290,7 +290,7 @@ export class World {
   }
 
   judge() {
-    const isLost = ({ op, device }) => (op === 'keep' || op === 'watch') && this.lost.has(device);
+    const isLost = ({ op, device }) => ['keep', 'watch', 'nack'].includes(op) && this.lost.has(device);
     const verdict = judge(this.history.events.filter((event) => !isLost(event)));
     const ofAnother = ['own_delivered', 'log_order'];
     const findings = verdict.findings.filter(

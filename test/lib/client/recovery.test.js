@@ -47,6 +47,28 @@ describe('client: recovery of a producer', () => {
     assert.notEqual(restored.device, 'phone');
   });
 
+  it('what is under way when a copy is found out is answered before the rest goes out as a new device’s', async () => {
+    const { clock, server, makeClient, online } = makeWorld();
+    const alice = makeClient('alice', { device: 'phone' });
+    await online(alice);
+    alice.send(DM, 'first');
+    await clock.advance(1_000);
+    // A twin of this outbox is online, too, and is quicker.
+    const [connection] = server.connections;
+    const { receive } = connection;
+    receive.call(connection, { t: 'send', conv: DM, id: 'of-the-twin', n: 2, type: 'text', body: 'of the twin' });
+    const held = [];
+    connection.receive = (packet) => (packet.t === 'send' && packet.n > 2 ? held.push(packet) : receive.call(connection, packet)); // prettier-ignore
+    for (const body of ['a', 'b', 'c']) alice.send(DM, body);
+    await clock.advance(500);
+    assert.deepEqual([held.length, alice.device], [2, 'phone'], 'it waits');
+    connection.receive = receive;
+    for (const packet of held) receive.call(connection, packet);
+    await clock.advance(10_000);
+    assert.deepEqual(server.conversation(DM).messages.map(({ body }) => body), ['first', 'of the twin', 'b', 'c', 'a']); // prettier-ignore
+    assert.deepEqual([alice.outbox(), alice.of('device').length], [[], 1]);
+  });
+
   it('an older copy that is told stale_device asks what arrived before it sends the rest as a new device', async () => {
     const { clock, server, makeClient, online } = makeWorld();
     const alice = makeClient('alice', { device: 'phone' });
