@@ -300,7 +300,8 @@ const RECORDS = {
     if (running !== undefined && !position.voided.includes(running)) position.voided.push(running);
     for (const [seq, key] of position.recent)
       if (seq > keep && !position.voided.includes(key)) position.voided.push(key);
-    keepLast(position.voided, RECENT_KEPT);
+    // Beside all of the last, those of the time before that have not come back yet: a log may go back twice.
+    keepLast(position.voided, 2 * RECENT_KEPT);
     position.recent = position.recent.filter(([seq]) => seq <= keep);
     position.epoch = epoch;
     position.seq = Math.min(position.seq, keep);
