@@ -128,6 +128,18 @@ describe('outbox: rules', () => {
     assert.deepEqual([seq, voided], [95, ['key-96', 'key-97', 'key-98', 'key-99', 'key-100']]);
   });
 
+  it('knows what was being handled when a log went back, also after it went back once more', async () => {
+    const outbox = await opened(makeStorage());
+    for (let i = 1; i <= 100; i++) outbox.handled(DM, 1, i, `key-${i}`);
+    outbox.voidAbove(DM, 2, 100, 'key-101');
+    outbox.voidAbove(DM, 3, 0);
+    const { voided } = outbox.state.positions.get(DM);
+    assert.deepEqual([...voided].sort(), Array.from({ length: 65 }, (_, i) => `key-${i + 37}`).sort());
+    // Whatever happens, the list has a bound.
+    for (let i = 200; i <= 500; i++) outbox.voidAbove(DM, i, 0, `key-${i}`);
+    assert.equal(outbox.state.positions.get(DM).voided.length, 2 * RECENT_KEPT);
+  });
+
   it('a new device: what waits keeps its old number until it is adopted, and what comes after waits behind it', async () => {
     const outbox = await opened(makeStorage());
     const old = await outbox.append(message('oldmessage'));
