@@ -263,7 +263,8 @@ void Engine::TellHistory(Connection& connection, Link& link, const Position& tol
   if (view.epoch < told.epoch) {
     SharedConversation* shared = SharedOf(told.conv);
     if (shared != nullptr && shared->epoch > view.epoch) {
-      GiveHeld(shared, kMaxInteger);  // to those who are not closed yet, as whatever was told before
+      shared->held.clear();  // of the history that is over; what survived of it is pulled
+      shared->held_bytes = 0;
       shared->epoch = view.epoch;
       shared->next = 0;
     }

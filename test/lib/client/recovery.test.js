@@ -69,6 +69,32 @@ describe('client: recovery of a producer', () => {
     assert.deepEqual([alice.outbox(), alice.of('device').length], [[], 1]);
   });
 
+  it('where answers do not come when a copy is found out, it connects again as what it was, and finds out anew', async () => {
+    const { clock, server, network, makeClient, online } = makeWorld();
+    const alice = makeClient('alice', { device: 'phone', ackTimeout: 60_000 });
+    await online(alice);
+    alice.send(DM, 'first');
+    await clock.advance(1_000);
+    const [connection] = server.connections;
+    const { receive } = connection;
+    receive.call(connection, { t: 'send', conv: DM, id: 'of-the-twin', n: 2, type: 'text', body: 'of the twin' });
+    connection.receive = (packet) => (packet.t === 'send' && packet.n > 2 ? undefined : receive.call(connection, packet)); // prettier-ignore
+    for (const body of ['a', 'b']) alice.send(DM, body);
+    await clock.advance(9_000);
+    assert.equal(received(network, 'hello').length, 1, 'it waits');
+    await clock.advance(30_000);
+    assert.deepEqual(received(network, 'hello').map(({ device }) => device === 'phone'), [true, true, false]); // prettier-ignore
+    const bodies = server.conversation(DM).messages.map(({ body }) => body);
+    assert.deepEqual(
+      [bodies.slice(0, 2), bodies.slice(2).sort()],
+      [
+        ['first', 'of the twin'],
+        ['a', 'b'],
+      ],
+    );
+    assert.deepEqual(alice.outbox(), []);
+  });
+
   it('an older copy that is told stale_device asks what arrived before it sends the rest as a new device', async () => {
     const { clock, server, makeClient, online } = makeWorld();
     const alice = makeClient('alice', { device: 'phone' });

@@ -1,19 +1,8 @@
 /** Message tokens in the client (docs/protocol.md "Tokens"), against the naive server. */
 import assert from 'node:assert/strict';
 import { JournalOutbox } from '../../../lib/client/outbox.js';
+import { DM, outcomeOf, received } from './fake/rules.js';
 import { makeWorld } from './fake/world.js';
-
-const DM = 'dm:alice:bob';
-
-const outcomeOf = (promise) => {
-  const result = {};
-  promise.then(
-    (value) => Object.assign(result, { value }),
-    (error) => Object.assign(result, { code: error.code, error }),
-  );
-  return result;
-};
-const received = (network, t) => network.received.filter((packet) => packet.t === t);
 
 /** A disk that several outboxes of the test open one after the other, and that says what was written. */
 function disk() {
